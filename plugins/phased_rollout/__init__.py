@@ -1,0 +1,1 @@
+"""Phased rollout of infrastructure changes across release channels, on Apache Airflow."""

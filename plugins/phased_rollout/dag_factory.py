@@ -1,0 +1,231 @@
+"""Builds one Dag for each rollout definition."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import (
+    DAG,
+    BaseOperator,
+    CronTriggerTimetable,
+    Param,
+    TaskGroup,
+    TriggerRule,
+)
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from phased_rollout import config
+from phased_rollout.model.definition import Channel, Definition, OnFailure
+from phased_rollout.model.plan import BypassTier
+from phased_rollout.operators.apply import ApplyOperator
+from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.operators.enter import EnterOperator
+from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
+from phased_rollout.operators.plan import PlanOperator
+from phased_rollout.operators.preview import PreviewOperator
+from phased_rollout.operators.restore import RestoreOperator
+from phased_rollout.sensors.health import HealthSensor
+from phased_rollout.sensors.soak import SoakSensor
+
+Task = BaseOperator | MappedOperator
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+SHORTEST_POKE, LONGEST_POKE = timedelta(seconds=2), timedelta(seconds=60)
+RETRIES = 5
+RETRY_DELAY = timedelta(seconds=5)
+"""A killed process resumes; what a retry cannot mend fails at once."""
+
+
+def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
+    """Build the Dags of all definitions, by Dag id; raises ConfigError on a bad file."""
+    found = source or config.load()
+    base = str(Path(found.source).resolve().parent)
+    return {
+        name: build_dag(definition, base=base) for name, definition in found.definitions.items()
+    }
+
+
+def build_dag(definition: Definition, *, base: str) -> DAG:
+    """Build the Dag of a definition: plan → preview → authorize → channels → outcome → rollback.
+
+    The trigger rules are those of docs/adr/0002-wiring.md; each survived being disturbed.
+
+    :param base: folder that a relative change is resolved against
+    """
+    with DAG(
+        dag_id=definition.name,
+        description=definition.description or None,
+        schedule=_schedule(definition),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        params=_params(definition),
+        default_args={"retries": RETRIES, "retry_delay": RETRY_DELAY, "owner": "phased_rollout"},
+        tags=["phased_rollout", *definition.tags],
+        doc_md=_doc(definition),
+    ) as dag:
+        plan = PlanOperator(task_id="plan", planned=definition, base=base)
+        preview = PreviewOperator(task_id="preview", definition=definition.name)
+        authorize = AuthorizeOperator(
+            task_id="authorize",
+            definition=definition.name,
+            response_timeout=definition.authorize_within,
+        )
+        plan >> preview >> authorize
+        channels = [_channel(definition, channel) for channel in definition.channels]
+        last: Task = authorize
+        for tasks in channels:
+            last >> tasks[0]
+            last = tasks[-1]
+        outcome = OutcomeOperator(
+            task_id="outcome", definition=definition.name, trigger_rule=TriggerRule.NONE_FAILED
+        )
+        [tasks[-1] for tasks in channels] >> outcome
+        watched = [plan, preview, authorize, *(t for tasks in channels for t in tasks), outcome]
+        _rollback(definition, watched=watched, outcome=outcome)
+    return dag
+
+
+def _channel(definition: Definition, channel: Channel) -> list[Task]:
+    common = {"definition": definition.name}
+    with TaskGroup(channel.name, tooltip=f"{len(channel.targets)} targets, soak {channel.soak}"):
+        enter = EnterOperator(
+            task_id="enter",
+            channel=channel.name,
+            order=[c.name for c in definition.channels],
+            trigger_rule=TriggerRule.NONE_FAILED,
+            **common,
+        )
+        apply = ApplyOperator.partial(
+            task_id="apply",
+            channel=channel.name,
+            map_index_template="{{ target }}",
+            max_active_tis_per_dagrun=channel.waves.at_once,
+            **common,
+        ).expand(wave=enter.output)
+        soak = SoakSensor(
+            task_id="soak", channel=channel.name, since=apply.output, delta=channel.soak, **common
+        )
+        health = HealthSensor(
+            task_id="health",
+            channel=channel.name,
+            poke_interval=min(max(channel.soak / 10, SHORTEST_POKE), LONGEST_POKE),
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            **common,
+        )
+        gate: BaseOperator = (
+            ApprovalGate(task_id="gate", channel=channel, **common)
+            if channel.needs_approval
+            else EmptyOperator(task_id="gate")
+        )
+        enter >> apply >> soak >> health >> gate
+        apply >> health
+    return [enter, apply, soak, health, gate]
+
+
+def _rollback(definition: Definition, *, watched: list[Task], outcome: Task) -> None:
+    name = definition.name
+    applies = [t for t in watched if t.task_id.endswith(".apply")]
+    with TaskGroup("rollback", tooltip="restores what ran before, last channel first"):
+        trip = EmptyOperator(task_id="trip", trigger_rule=TriggerRule.ONE_FAILED)
+        settled = EmptyOperator(task_id="settled", trigger_rule=TriggerRule.ALL_DONE)
+        armed: BaseOperator = (
+            DecideOperator(
+                task_id="decide", definition=name, response_timeout=definition.decide_within
+            )
+            if definition.on_failure is OnFailure.HOLD
+            else EmptyOperator(task_id="armed")
+        )
+        watched >> trip
+        applies >> settled
+        [trip, settled] >> armed
+        after: BaseOperator | None = None
+        for channel in reversed(definition.channels):
+            restore = RestoreOperator(
+                task_id=channel.name, definition=name, channel=channel.name, retries=2
+            )
+            armed >> restore
+            if after:
+                after >> restore
+            after = EmptyOperator(
+                task_id=f"after_{channel.name}", trigger_rule=TriggerRule.ALL_DONE
+            )
+            restore >> after
+        verdict = VerdictOperator(task_id="verdict", definition=name, retries=2)
+        verdict.as_teardown(on_failure_fail_dagrun=True)
+        if after:
+            after >> verdict
+        outcome >> verdict
+
+
+def _schedule(definition: Definition) -> CronTriggerTimetable | None:
+    if definition.schedule is None:
+        return None
+    return CronTriggerTimetable(definition.schedule, timezone=definition.timezone)
+
+
+def _params(definition: Definition) -> dict[str, Param]:
+    names = [c.name for c in definition.channels]
+    return {
+        "change": Param(
+            None,
+            type=["null", "string"],
+            title="Change",
+            section="Change",
+            description_md=(
+                "Folder of the change, relative to the folder of channels.yaml. "
+                f"Empty: `{definition.change or 'none is configured, so name one'}`."
+            ),
+            examples=[definition.change or "changes/name"],
+        ),
+        "parameters": Param(
+            {},
+            type="object",
+            additionalProperties={
+                "type": ["string", "number", "boolean", "array"],
+                "items": {"type": ["string", "number", "boolean"]},
+            },
+            title="Parameters",
+            section="Change",
+            description_md='Template parameters for this run, e.g. `{"LogRetentionDays": 90}`. '
+            "They win over the change's own and are part of its digest.",
+        ),
+        "bypass": Param(
+            BypassTier.NONE.value,
+            type="string",
+            enum=[tier.value for tier in BypassTier],
+            values_display={"none": "No bypass", "skip_channels": "Skip channels"},
+            title="Bypass",
+            section="Emergency",
+            description_md="Skipping channels is recorded and needs an authorization. "
+            "The rollback is never bypassed.",
+        ),
+        "bypass_channels": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": names},
+            examples=names,
+            title="Channels to skip",
+            section="Emergency",
+            description_md="Only with *Skip channels*; at least one channel must stay.",
+        ),
+        "bypass_reason": Param(
+            "",
+            type="string",
+            maxLength=2000,
+            title="Reason of the bypass",
+            section="Emergency",
+            description_md="Recorded and shown to the person who authorizes.",
+        ),
+    }
+
+
+def _doc(definition: Definition) -> str:
+    rows = [
+        f"| {number} | `{c.name}` | {len(c.targets)} | {c.soak} | {' + '.join(sorted(c.gate))} |"
+        for number, c in enumerate(definition.channels, start=1)
+    ]
+    head = ["| # | channel | targets | soak | gate |", "|---|---|---|---|---|"]
+    return "\n".join([definition.description, "", *head, *rows])

@@ -1,0 +1,1 @@
+"""The pure core: values and rules. Standard library only, no clock, no I/O."""

@@ -1,0 +1,130 @@
+"""What channels.yaml means: rollout definitions, their channels and their targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class GateKind(StrEnum):
+    """A graduation criterion of a channel. Several together must all be met."""
+
+    TIMER = "timer"
+    HEALTH = "health"
+    APPROVAL = "approval"
+
+
+class OnFailure(StrEnum):
+    """What a failure does: roll back at once, or hold and ask a person first."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+
+
+class RollbackScope(StrEnum):
+    """Which channels a rollback restores."""
+
+    ALL_CHANNELS = "all_channels"
+    FAILED_CHANNEL = "failed_channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing a change is applied to.
+
+    :param name: unique within its definition; what people see
+    :param address: what its substrate needs to reach it, e.g. ``{"account": …, "region": …}``
+    """
+
+    name: str
+    address: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """How a channel's targets are handed out.
+
+    :param size: targets in a wave
+    :param at_once: waves of the channel that may run at the same time
+    """
+
+    size: int = 1
+    at_once: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who may let a channel graduate, and until when an answer is awaited."""
+
+    approvers: tuple[str, ...] = ()
+    deadline: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """Which substrate or health signal to build, with its options as JSON values."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """An ordered risk class of targets, with the conditions under which a change may leave it."""
+
+    name: str
+    targets: tuple[Target, ...]
+    soak: timedelta
+    gate: frozenset[GateKind] = frozenset({GateKind.HEALTH})
+    waves: Waves = Waves()
+    max_failed: int = 0
+    approval: Approval = Approval()
+    signals: tuple[AdapterSpec, ...] = ()
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a person must let the change leave this channel."""
+        return GateKind.APPROVAL in self.gate
+
+    def handed_out(self) -> Iterator[tuple[Target, ...]]:
+        """Give the channel's targets wave by wave, in the order of the file."""
+        for start in range(0, len(self.targets), self.waves.size):
+            yield self.targets[start : start + self.waves.size]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One entry under ``rollouts:``; it becomes one Dag.
+
+    :param change: where the change comes from unless a run says otherwise (a folder)
+    :param schedule: cron expression in ``timezone``; None is "only when triggered"
+    """
+
+    name: str
+    substrate: AdapterSpec
+    channels: tuple[Channel, ...]
+    change: str | None = None
+    description: str = ""
+    schedule: str | None = None
+    timezone: str = "UTC"
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    decide_within: timedelta = timedelta(hours=1)
+    authorize_within: timedelta = timedelta(hours=12)
+    rollback_scope: RollbackScope = RollbackScope.ALL_CHANNELS
+    rollback_waves: Waves = Waves(size=20)
+    tags: tuple[str, ...] = ()
+
+    def channel(self, name: str) -> Channel:
+        """Give the channel of that name; raises KeyError."""
+        return next(c for c in self.channels if c.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All rollout definitions of one file, by name, in the order of the file."""
+
+    source: str
+    definitions: Mapping[str, Definition]

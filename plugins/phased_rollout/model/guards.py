@@ -1,0 +1,138 @@
+"""The rules that let a rollout take its next step, or stop it with the reason.
+
+Each compares times in the ledger, because task states are not reliable: users clear tasks, mark
+them, and kill their processes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from phased_rollout.errors import GuardError
+from phased_rollout.model.definition import Channel, RollbackScope
+from phased_rollout.model.ledger import NEVER, Kind, Ledger
+from phased_rollout.model.plan import Plan
+
+
+def may_enter(
+    plan: Plan, ledger: Ledger, *, channel: str, newer: str | None, needs_authorization: bool
+) -> None:
+    """Let a channel be entered only on the recorded graduation or bypass of the one before."""
+    _no_newer(newer)
+    _no_earlier_rollback(plan, ledger, channel=channel)
+    if needs_authorization and ledger.last(Kind.AUTHORIZED) <= ledger.last(Kind.PREVIEWED):
+        raise GuardError(
+            "no authorization is recorded since the last preview; a task that was marked success "
+            "is none: clear authorize with downstream"
+        )
+    for earlier in plan.before(channel)[-1:]:
+        reason = why_not_passed(plan, ledger, earlier)
+        if reason:
+            raise GuardError(
+                f"{channel} is not entered: {reason}; a task that was marked success is no "
+                f"evidence: clear {earlier.name}.health with downstream to judge it again"
+            )
+
+
+def may_mutate(plan: Plan, ledger: Ledger, *, channel: str, newer: str | None) -> None:
+    """Let a target be changed only while no rollback is armed. Asked right before each call."""
+    _no_newer(newer)
+    entered = ledger.last(Kind.ENTERED, channel=channel)
+    if entered is NEVER:
+        raise GuardError(f"{channel} was never entered")
+    fence = max(ledger.last(Kind.ARMED), _rolled_back(ledger, channel))
+    if fence > entered:
+        raise GuardError(
+            f"a rollback is armed since {fence:%H:%M:%S} UTC, {channel} was entered before: "
+            f"nothing more is applied"
+        )
+    _no_earlier_rollback(plan, ledger, channel=channel)
+
+
+def may_judge(plan: Plan, ledger: Ledger, targets: Ledger, *, channel: str) -> None:
+    """Let a channel be judged only when all its targets were verified since it was entered.
+
+    :param targets: what has happened to the targets of the channel
+    """
+    _no_earlier_rollback(plan, ledger, channel=channel)
+    if not ledger.entered_since_rollback(channel):
+        raise GuardError(_rolled_back_text(channel))
+    entered = ledger.last(Kind.ENTERED, channel=channel)
+    names = [t.name for t in plan.definition.channel(channel).targets]
+    missing = [n for n in names if targets.last(Kind.VERIFIED, target=n) <= entered]
+    if missing:
+        raise GuardError(
+            f"{channel}: not verified since it was entered: {', '.join(missing)}; a task that was "
+            f"marked success is no evidence: clear {channel}.apply with downstream"
+        )
+
+
+def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
+    """Say why the channel counts neither as graduated nor as bypassed; None if it does."""
+    name = channel.name
+    if plan.is_bypassed(name) and ledger.happened(Kind.BYPASSED, channel=name):
+        return None
+    if not ledger.entered_since_rollback(name):
+        entered = ledger.happened(Kind.ENTERED, channel=name)
+        return f"{name} was rolled back" if entered else f"{name} was never entered"
+    applied = ledger.last(Kind.APPLIED, channel=name)
+    healthy = ledger.last(Kind.HEALTHY, channel=name)
+    if applied is NEVER or healthy <= max(applied, ledger.last(Kind.ENTERED, channel=name)):
+        return f"{name} has no recorded health since its last verified apply"
+    if channel.needs_approval and ledger.last(Kind.APPROVED, channel=name) <= healthy:
+        return f"{name} has no recorded approval since it was judged healthy"
+    if ledger.last(Kind.GRADUATED, channel=name) < healthy:
+        return f"{name} has no recorded graduation"
+    return None
+
+
+def may_finish(plan: Plan, ledger: Ledger) -> None:
+    """Let a rollout end green only when every channel has graduated or was bypassed."""
+    if ledger.happened(Kind.NOTHING_TO_CHANGE) and ledger.last_entered() is None:
+        return
+    reasons = [why_not_passed(plan, ledger, channel) for channel in plan.channels]
+    missing = [reason for reason in reasons if reason]
+    if missing:
+        raise GuardError("the rollout is not complete: " + "; ".join(missing))
+
+
+def channels_to_restore(plan: Plan, ledger: Ledger) -> list[Channel]:
+    """Name the channels that a rollback restores, last one first: those that were entered."""
+    last = ledger.last_entered()
+    if last is None:
+        return []
+    if plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL:
+        return [plan.definition.channel(last)]
+    return [
+        channel
+        for channel in reversed(plan.channels)
+        if ledger.happened(Kind.ENTERED, channel=channel.name)
+    ]
+
+
+def may_restore(*, newer: str | None) -> None:
+    """Let targets be restored unless a newer rollout of the definition owns them by now."""
+    _no_newer(newer)
+
+
+def _no_newer(newer: str | None) -> None:
+    if newer:
+        raise GuardError(f"a newer rollout of this definition has begun ({newer}): this one ends")
+
+
+def _rolled_back(ledger: Ledger, channel: str) -> datetime:
+    return ledger.last(Kind.ROLLING_BACK, Kind.ROLLED_BACK, channel=channel)
+
+
+def _rolled_back_text(channel: str) -> str:
+    return (
+        f"{channel} was rolled back after it was entered: "
+        f"clear {channel}.enter with downstream to apply it again from there"
+    )
+
+
+def _no_earlier_rollback(plan: Plan, ledger: Ledger, *, channel: str) -> None:
+    for earlier in plan.before(channel):
+        undone = ledger.last(Kind.ROLLING_BACK, Kind.ROLLED_BACK, channel=earlier.name)
+        if undone > ledger.last(Kind.ENTERED, channel=earlier.name):
+            raise GuardError(_rolled_back_text(earlier.name))

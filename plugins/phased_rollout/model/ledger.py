@@ -1,0 +1,98 @@
+"""What has happened in one rollout so far, as far as its rules need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Kind(StrEnum):
+    """Kinds of entries in a rollout's append-only record."""
+
+    # of the run
+    STARTED = "started"
+    PREVIEWED = "previewed"
+    NOTHING_TO_CHANGE = "nothing_to_change"
+    AUTHORIZED = "authorized"
+    ARMED = "armed"
+    KEPT = "kept"
+    FINISHED = "finished"
+    # of a channel
+    ENTERED = "entered"
+    BYPASSED = "bypassed"
+    APPLIED = "applied"
+    HELD = "held"
+    FAILED = "failed"
+    HEALTHY = "healthy"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    GRADUATED = "graduated"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+    # of a target
+    VERIFIED = "verified"
+    REFUSED = "refused"
+    EXCEPTED = "excepted"
+    RESTORED = "restored"
+    RESTORE_FAILED = "restore_failed"
+    LEFT_ALONE = "left_alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened: when, what, and to which channel or target (empty: the run)."""
+
+    at: datetime
+    kind: Kind
+    channel: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The entries of the run and of its channels. Compared by time, never by mere presence."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Ledger:
+        """Sort the entries by time."""
+        return cls(tuple(sorted(entries, key=lambda e: e.at)))
+
+    def last(self, *kinds: Kind, channel: str = "", target: str = "") -> datetime:
+        """Say when this last happened; NEVER if it did not. A target is enough without channel."""
+        times = (
+            e.at
+            for e in self.entries
+            if e.kind in kinds
+            and e.target == target
+            and (e.channel == channel or (target and not channel))
+        )
+        return max(times, default=NEVER)
+
+    def of_target(self, target: str, *kinds: Kind) -> list[Entry]:
+        """Give what happened to a target, oldest first."""
+        return [e for e in self.entries if e.target == target and e.kind in kinds]
+
+    def happened(self, *kinds: Kind, channel: str = "") -> bool:
+        """Whether it happened at all."""
+        return self.last(*kinds, channel=channel) > NEVER
+
+    def entered_since_rollback(self, channel: str) -> bool:
+        """Whether the channel's last entry is newer than any rollback of it."""
+        undone = self.last(Kind.ROLLING_BACK, Kind.ROLLED_BACK, channel=channel)
+        return self.last(Kind.ENTERED, channel=channel) > undone
+
+    def last_entered(self) -> str | None:
+        """Name the channel that was entered last."""
+        entered = [e for e in self.entries if e.kind is Kind.ENTERED]
+        return entered[-1].channel if entered else None
+
+    @property
+    def last_entered_at(self) -> datetime:
+        """Say when a channel was last entered; NEVER if none was."""
+        return max((e.at for e in self.entries if e.kind is Kind.ENTERED), default=NEVER)

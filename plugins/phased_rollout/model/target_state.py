@@ -1,0 +1,99 @@
+"""What a substrate reports about a target, and how far an operation has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A change as it is given to one target.
+
+    :param digest: the digest that the target reads back when it runs this
+    :param body: what the substrate needs to put it there, as JSON values
+    """
+
+    digest: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """What a target runs, read from the target.
+
+    :param running: what it runs, restorable; None when nothing is there
+    :param settled: no operation is in progress
+    :param healthy: the target's own status is a good one (not a failed or rolled-back operation)
+    :param detail: the status in the target's own words
+    """
+
+    running: Artifact | None
+    settled: bool = True
+    healthy: bool = True
+    detail: str = ""
+
+    @property
+    def digest(self) -> str | None:
+        """Name what runs; None when nothing is there."""
+        return self.running.digest if self.running else None
+
+
+class Outcome(StrEnum):
+    """How far one step of an operation has come."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    LEFT_ALONE = "left_alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The answer of ``apply`` and ``restore``; ``reason`` is for people."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One resource that a change would touch.
+
+    :param action: Add, Modify, Replace or Remove
+    :param destructive: data or identity may be lost
+    """
+
+    action: str
+    resource: str
+    kind: str
+    destructive: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change would do to one target; no differences means nothing to change."""
+
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class Health(StrEnum):
+    """What one signal says about one target."""
+
+    OK = "ok"
+    HARM = "harm"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A signal's word about a target, in the words of the system that was asked."""
+
+    target: str
+    signal: str
+    health: Health
+    detail: str

@@ -1,0 +1,117 @@
+"""Applies the change to a wave of targets and reads it back from each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+
+from phased_rollout.model.definition import Target
+from phased_rollout.model.guards import may_mutate
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import Outcome, Progress
+from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.steps import take, wait
+from phased_rollout.rollout import Rollout
+
+
+class ApplyOperator(RolloutOperator):
+    """Mapped over the waves that ``enter`` hands out.
+
+    Succeeds only when every target of the wave has read back the change after this apply. Records
+    what each target ran before its first mutation, once. Safe to repeat at any point.
+
+    :param channel: channel of the wave
+    :param wave: ``{"wave": number, "targets": [names]}``
+    """
+
+    template_fields = ("wave",)
+
+    def __init__(self, *, channel: str, wave: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.channel = channel
+        self.wave = wave
+
+    def execute(self, context: Any) -> str:
+        """Give the moment at which the last target was verified, ISO 8601 in UTC."""
+        rollout = self.rollout(context)
+        with no_retry():
+            self._allow(rollout)
+        entered = rollout.records.ledger().last(Kind.ENTERED, channel=self.channel).isoformat()
+        history = rollout.records.of_targets(self.channel)
+        tokens = {
+            name: rollout.token(
+                "apply", name, entered, str(len(history.of_target(name, Kind.REFUSED)))
+            )
+            for name in self.wave["targets"]
+        }
+        return self._go_on(rollout, tokens=tokens, failed={})
+
+    def resume(
+        self, context: Any, event: Any, tokens: dict[str, str], failed: dict[str, str]
+    ) -> str:
+        """Go on with the targets that were waited for."""
+        return self._go_on(self.rollout(context), tokens=tokens, failed=failed)
+
+    def _go_on(self, rollout: Rollout, *, tokens: dict[str, str], failed: dict[str, str]) -> str:
+        shown: dict[str, Any] = get_current_context()  # type: ignore[assignment]  # map_index_template
+        shown["target"] = ", ".join(self.wave["targets"])
+        targets = rollout.targets(self.channel, tokens)
+        with no_retry():
+            step = take(targets, lambda target: self._step(rollout, target, tokens[target.name]))
+        for name, progress in step.ended.items():
+            self.log.info("%s: verified: %s", name, progress.reason)
+        failed |= {name: str(error) for name, error in step.failed.items()}
+        if step.waiting or (step.unreachable and not failed):
+            tokens = {name: tokens[name] for name in step.pending}
+            wait(
+                self,
+                rollout,
+                channel=self.channel,
+                step=step,
+                tokens=tokens,
+                resume_with={"tokens": tokens, "failed": failed},
+            )
+        return self._finish(rollout, failed)
+
+    def _step(self, rollout: Rollout, target: Target, token: str) -> Progress:
+        substrate, records = rollout.substrate, rollout.records
+        artifact = rollout.artifact(self.channel, target)
+        if records.before(channel=self.channel, target=target.name) is None:
+            state = substrate.read(target)
+            if not state.settled:
+                return Progress(Outcome.WAITING, f"somebody's operation: {state.detail}")
+            records.capture(state, channel=self.channel, target=target.name, at=now())
+        guard = rollout.mutation(target, allow=lambda: self._allow(rollout), clock=now)
+        progress = substrate.apply(target, artifact, token=token, mutation=guard)
+        if progress.outcome is Outcome.DONE:
+            digest = substrate.verify(target, artifact).digest
+        elif progress.outcome is Outcome.UNCHANGED:
+            digest = substrate.read(target).digest
+        else:
+            return progress
+        records.add(
+            Kind.VERIFIED,
+            at=now(),
+            channel=self.channel,
+            target=target.name,
+            digest=digest,
+            reason=progress.reason,
+        )
+        return progress
+
+    def _allow(self, rollout: Rollout) -> None:
+        records = rollout.records
+        may_mutate(rollout.plan, records.ledger(), channel=self.channel, newer=records.newer())
+
+    def _finish(self, rollout: Rollout, failed: dict[str, str]) -> str:
+        for name, reason in failed.items():
+            rollout.records.add(
+                Kind.REFUSED, at=now(), channel=self.channel, target=name, reason=reason
+            )
+        if failed:
+            raise AirflowFailException("\n".join(f"{name}: {why}" for name, why in failed.items()))
+        moment = now()
+        rollout.records.add(Kind.APPLIED, at=moment, channel=self.channel, wave=self.wave["wave"])
+        return moment.isoformat()

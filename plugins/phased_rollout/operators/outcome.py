@@ -1,0 +1,85 @@
+"""How a run ends: green when every channel has graduated, else restored and failed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from phased_rollout.errors import GuardError, RecordError
+from phased_rollout.model.guards import channels_to_restore, may_finish
+from phased_rollout.model.ledger import Kind
+from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.restore import Failures, in_words, restore
+from phased_rollout.rollout import Rollout
+
+
+class OutcomeOperator(RolloutOperator):
+    """Succeeds only on a recorded graduation or bypass of every planned channel.
+
+    Task states do not count here, so marking the last gate as success ends nothing green.
+    """
+
+    def execute(self, context: Any) -> str:
+        """Say what was rolled out."""
+        rollout = self.rollout(context)
+        plan, records = rollout.plan, rollout.records
+        with no_retry():
+            may_finish(plan, records.ledger())
+        records.add(Kind.FINISHED, at=now())
+        return f"{plan.change_name} ({plan.change[:12]}) graduated: {', '.join(plan.names)}"
+
+
+class VerdictOperator(RolloutOperator):
+    """The last word on a run, and the sweep of last resort.
+
+    Runs whatever happened before, even when a user marked the whole run: no other rollback task is
+    left to run then. Restores what still runs the change, last channel first, and fails.
+    """
+
+    def execute(self, context: Any) -> str:
+        """Return only when the run is complete in the records; else restore, and fail."""
+        return self._judge(self.rollout(context), failed={}, late=())
+
+    def resume(self, context: Any, event: Any, failed: Failures) -> str:
+        """Go on with the sweep."""
+        return self._judge(self.rollout(context), failed=failed, late=event["pending"])
+
+    def _judge(self, rollout: Rollout, *, failed: Failures, late: Collection[str]) -> str:
+        try:
+            unfinished = _why_unfinished(rollout)
+        except RecordError as error:
+            raise AirflowFailException("no plan was frozen: no target was touched") from error
+        if unfinished is None:
+            return "complete"
+        ledger = rollout.records.ledger()
+        if ledger.last(Kind.KEPT) <= ledger.last_entered_at:
+            for channel in channels_to_restore(rollout.plan, ledger):
+                restore(self, rollout, channel.name, failed=failed, late=late)
+        raise AirflowFailException(f"{unfinished}\n{_summary(rollout)}\n{in_words(failed)}".strip())
+
+
+def _why_unfinished(rollout: Rollout) -> str | None:
+    plan, ledger = rollout.plan, rollout.records.ledger()
+    try:
+        may_finish(plan, ledger)
+    except GuardError as error:
+        return str(error)
+    if not ledger.happened(Kind.FINISHED) or ledger.last(Kind.FINISHED) < ledger.last_entered_at:
+        return "every channel has graduated, but the outcome was never recorded"
+    return None
+
+
+def _summary(rollout: Rollout) -> str:
+    records = rollout.records
+    lines = [f"failed: {r['task']}: {r['reason']}" for r in records.details(Kind.FAILED)]
+    if not lines:
+        lines = ["no failure was recorded: a task was marked failed, or its process was killed"]
+    for channel in rollout.plan.names:
+        for record in records.details(
+            Kind.RESTORED, Kind.LEFT_ALONE, channel=channel, targets=True
+        ):
+            what = record["kind"].replace("_", " ")
+            lines.append(f"{what}: {record['target']} of {channel}: {record['reason']}")
+    return "\n".join(lines)

@@ -1,0 +1,153 @@
+"""Restores what the targets of a channel ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+
+from phased_rollout.errors import RecordError
+from phased_rollout.model.definition import Target
+from phased_rollout.model.guards import channels_to_restore, may_restore
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import Outcome, Progress
+from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.operators.steps import take, wait
+from phased_rollout.rollout import Rollout
+
+Failures = dict[str, dict[str, str]]
+"""Why targets could not be restored: channel to target name to reason."""
+
+
+class RestoreOperator(RolloutOperator):
+    """Restores one channel, wave by wave, from the records made before each apply.
+
+    Works from the records alone: which tasks failed, were marked or killed does not matter. Skips
+    when nothing of the channel was touched. First writes the fence behind which no apply of the
+    channel may mutate, so that none slips in. A target that somebody else changed since is left
+    alone and reported.
+
+    :param channel: the channel to restore
+    """
+
+    def __init__(self, *, channel: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.channel = channel
+
+    def execute(self, context: Any) -> str:
+        """Say how many targets were restored."""
+        rollout = self.rollout(context)
+        ledger = rollout.records.ledger()
+        if self.channel not in [c.name for c in channels_to_restore(rollout.plan, ledger)]:
+            raise AirflowSkipException(f"{self.channel} is not part of this rollback")
+        return self._go_on(rollout, failed={}, late=())
+
+    def resume(self, context: Any, event: Any, failed: Failures) -> str:
+        """Go on once the operations that were waited for have ended, or waiting took too long."""
+        return self._go_on(self.rollout(context), failed=failed, late=event["pending"])
+
+    def _go_on(self, rollout: Rollout, *, failed: Failures, late: Collection[str]) -> str:
+        restore(self, rollout, self.channel, failed=failed, late=late)
+        if failed:
+            raise AirflowException(in_words(failed))
+        touched = rollout.records.captured(self.channel)
+        if not touched:
+            raise AirflowSkipException(f"nothing of {self.channel} was touched")
+        return f"{len(touched)} targets of {self.channel} run what they ran before"
+
+
+def in_words(failed: Failures) -> str:
+    """Name every target that could not be restored, and why."""
+    return "\n".join(
+        f"not restored: {name} of {channel}: {reason}"
+        for channel, reasons in failed.items()
+        for name, reason in reasons.items()
+    )
+
+
+def restore(
+    task: RolloutOperator,
+    rollout: Rollout,
+    channel: str,
+    *,
+    failed: Failures,
+    late: Collection[str],
+) -> None:
+    """Restore what is left to restore in a channel; defers ``task`` while an operation runs.
+
+    :param failed: added to: why targets could not be restored
+    :param late: targets that are given up if they still cannot be reached
+    """
+    records = rollout.records
+    if records.ledger().entered_since_rollback(channel):
+        records.add(Kind.ROLLING_BACK, at=now(), channel=channel)
+    history = records.of_targets(channel)
+    since = records.ledger().last(Kind.ENTERED, channel=channel)
+    left = [
+        name
+        for name in records.captured(channel)
+        if name not in failed.get(channel, {})
+        and history.last(Kind.RESTORED, Kind.LEFT_ALONE, target=name) <= since
+    ]
+    size = rollout.plan.definition.rollback_waves.size
+    for wave in (left[i : i + size] for i in range(0, len(left), size)):
+        _restore_wave(task, rollout, channel, wave, failed=failed, late=late)
+    for name, reason in failed.get(channel, {}).items():
+        records.add(Kind.RESTORE_FAILED, at=now(), channel=channel, target=name, reason=reason)
+    if channel not in failed:
+        records.add(Kind.ROLLED_BACK, at=now(), channel=channel)
+
+
+def _restore_wave(
+    task: RolloutOperator,
+    rollout: Rollout,
+    channel: str,
+    wave: list[str],
+    *,
+    failed: Failures,
+    late: Collection[str],
+) -> None:
+    history = rollout.records.of_targets(channel)
+    tokens = {
+        name: rollout.token("restore", name, str(len(history.of_target(name, Kind.RESTORE_FAILED))))
+        for name in wave
+    }
+
+    def one(target: Target) -> Progress:
+        return _step(rollout, channel, target, tokens[target.name])
+
+    step = take(rollout.targets(channel, wave), one)
+    for name, progress in step.ended.items():
+        left_alone = progress.outcome is Outcome.LEFT_ALONE
+        kind = Kind.LEFT_ALONE if left_alone else Kind.RESTORED
+        task.log.info("%s: %s: %s", name, kind.replace("_", " "), progress.reason)
+        rollout.records.add(kind, at=now(), channel=channel, target=name, reason=progress.reason)
+    given_up = {name: step.unreachable.pop(name) for name in late if name in step.unreachable}
+    reasons = {name: str(error) for name, error in step.failed.items()} | given_up
+    if reasons:
+        failed.setdefault(channel, {}).update(reasons)
+    if step.pending:
+        wait(
+            task,
+            rollout,
+            channel=channel,
+            step=step,
+            tokens=tokens,
+            resume_with={"failed": failed},
+        )
+
+
+def _step(rollout: Rollout, channel: str, target: Target, token: str) -> Progress:
+    before = rollout.records.before(channel=channel, target=target.name)
+    if before is None:
+        raise RecordError(f"nothing is recorded of what {target.name} ran before")
+    return rollout.substrate.restore(
+        target,
+        before=before,
+        applied=rollout.artifact(channel, target),
+        token=token,
+        mutation=rollout.mutation(
+            target, allow=lambda: may_restore(newer=rollout.records.newer()), clock=now
+        ),
+    )

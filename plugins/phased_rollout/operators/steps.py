@@ -1,0 +1,88 @@
+"""Takes many targets through an operation, step by step, without holding a slot while waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from phased_rollout.errors import LockedError, RolloutError, UnreachableError
+from phased_rollout.model.definition import Target
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import Outcome, Progress
+from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.rollout import Rollout, for_each
+from phased_rollout.triggers.operation import OperationTrigger
+
+LOOK_AGAIN = timedelta(minutes=10)
+FIRST_POLL = 2.0
+"""Seconds; Airflow loses a deferral that ends sooner than about two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step at several targets has led to, by target name."""
+
+    ended: dict[str, Progress] = field(default_factory=dict)
+    failed: dict[str, RolloutError] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> list[str]:
+        """Names of the targets that have no answer yet."""
+        return [*self.waiting, *self.unreachable]
+
+
+def take(targets: Iterable[Target], step: Callable[[Target], Progress]) -> Step:
+    """Take a step at each target, many at once, and sort the answers.
+
+    A target that could not be asked is waited for: that says nothing about the change.
+    """
+    taken = Step()
+    for name, answer in for_each(targets, step).items():
+        if isinstance(answer, Progress):
+            if answer.outcome is Outcome.WAITING:
+                taken.waiting[name] = answer.reason
+            else:
+                taken.ended[name] = answer
+        elif isinstance(answer, LockedError):
+            taken.waiting[name] = str(answer)
+        elif isinstance(answer, UnreachableError):
+            taken.unreachable[name] = str(answer)
+        else:
+            taken.failed[name] = answer
+    return taken
+
+
+def wait(
+    task: RolloutOperator,
+    rollout: Rollout,
+    *,
+    channel: str,
+    step: Step,
+    tokens: dict[str, str],
+    resume_with: dict[str, Any],
+) -> None:
+    """Defer until the operations have ended; resumes ``task.resume(**resume_with)``.
+
+    Targets that cannot be reached hold the rollout: recorded, said, and asked again until they
+    answer or a person marks the task failed.
+    """
+    for name, reason in step.waiting.items():
+        task.log.info("%s: %s", name, reason)
+    for name, reason in step.unreachable.items():
+        text = f"{name} cannot be reached, which is no failure of the change: {reason}"
+        task.log.warning("holding: %s", text)
+        rollout.records.add(Kind.HELD, at=now(), channel=channel, reason=text)
+    pending = {name: tokens[name] for name in step.pending}
+    trigger = OperationTrigger(
+        definition=rollout.records.definition,
+        run_id=rollout.records.run_id,
+        channel=channel,
+        tokens=pending,
+        deadline=(now() + LOOK_AGAIN).isoformat(),
+        interval=FIRST_POLL,
+    )
+    task.defer(trigger=trigger, method_name="resume", kwargs=resume_with)

@@ -1,0 +1,257 @@
+"""The record store: content-addressed objects and append-only records of each rollout.
+
+Layout below the root, which is a local folder or object storage (``PHASED_ROLLOUT_RECORDS``)::
+
+    objects/<digest>.json                                  content, named by its digest
+    rollouts/<definition>/started/<at>~<run>.json          which rollouts have begun
+    rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released
+    rollouts/<definition>/runs/<run>/plan.json             the frozen plan
+    rollouts/<definition>/runs/<run>/ledger/<at>~<kind>~<channel>~~<nonce>.json
+    rollouts/<definition>/runs/<run>/before/<channel>/<target>.json
+    rollouts/<definition>/runs/<run>/targets/<channel>/<at>~<kind>~<channel>~<target>~<nonce>.json
+
+A record is written once and never edited. Each carries a schema version; readers ignore keys that
+they do not know, so that a run in flight survives an upgrade.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from airflow.sdk import ObjectStoragePath
+from pydantic import TypeAdapter
+
+from phased_rollout.errors import RecordError, RecordExistsError
+from phased_rollout.model.change import Change
+from phased_rollout.model.digest import canonical_json, digest_of
+from phased_rollout.model.ledger import Entry, Kind, Ledger
+from phased_rollout.model.plan import Plan
+from phased_rollout.model.target_state import Artifact, TargetState
+
+SCHEMA_VERSION = 1
+ENVIRONMENT = "PHASED_ROLLOUT_RECORDS"
+_PLAN = TypeAdapter(Plan)
+_CHANGE = TypeAdapter(Change)
+_TIME = "%Y%m%dT%H%M%S.%fZ"
+_COUNT_OF_FIELDS = 5
+
+
+@dataclass(frozen=True)
+class RecordStore:
+    """Reads and creates records; knows nothing of their meaning.
+
+    :param root: folder of all records
+    """
+
+    root: ObjectStoragePath
+
+    @classmethod
+    def from_environment(cls) -> RecordStore:
+        """Open the store that ``PHASED_ROLLOUT_RECORDS`` names; default: below AIRFLOW_HOME."""
+        home = os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow"
+        return cls(ObjectStoragePath(os.environ.get(ENVIRONMENT) or f"file://{home}/records"))
+
+    def rollout(self, definition: str, run_id: str) -> RolloutRecords:
+        """Give the records of one run."""
+        folder = self.root / "rollouts" / safe_name(definition)
+        return RolloutRecords(self, definition, run_id, folder, folder / "runs" / safe_name(run_id))
+
+    def create(self, path: ObjectStoragePath, value: Mapping[str, Any]) -> None:
+        """Write a record that must not exist yet, whole or not at all; raises RecordExistsError."""
+        data = canonical_json({"schema": SCHEMA_VERSION, **value}).encode()
+        try:
+            if path.protocol in ("file", "local", ""):
+                _create_local(Path(path.path), data)
+            else:
+                path.fs.pipe_file(path.path, data, mode="create")
+        except FileExistsError as error:
+            raise RecordExistsError(f"{path} exists already; a record is never edited") from error
+
+    def read(self, path: ObjectStoragePath) -> dict[str, Any]:
+        """Read a record; raises RecordError when it is missing or damaged."""
+        try:
+            value = json.loads(path.fs.cat_file(path.path))
+        except FileNotFoundError as error:
+            raise RecordError(f"there is no record {path}") from error
+        except ValueError as error:
+            raise RecordError(f"the record {path} is damaged: {error}") from error
+        if not isinstance(value, dict):
+            raise RecordError(f"the record {path} is damaged: not a mapping")
+        return value
+
+    def names(self, folder: ObjectStoragePath) -> list[str]:
+        """List the names in a folder, sorted; a folder that does not exist is empty."""
+        folder.fs.invalidate_cache()
+        try:
+            found = folder.fs.ls(folder.path, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(n for n in (f.rsplit("/", 1)[-1] for f in found) if not n.startswith("."))
+
+    def put(self, value: Mapping[str, Any]) -> str:
+        """Keep content under its digest, once; returns the digest."""
+        digest = digest_of(value)
+        with contextlib.suppress(RecordExistsError):
+            self.create(self.root / "objects" / f"{digest}.json", {"content": value})
+        return digest
+
+    def get(self, digest: str) -> dict[str, Any]:
+        """Fetch content, and check that it is what its name says; raises RecordError."""
+        content = self.read(self.root / "objects" / f"{digest}.json").get("content")
+        if not isinstance(content, dict) or digest_of(content) != digest:
+            raise RecordError(f"object {digest} is damaged: its content has another digest")
+        return content
+
+
+@dataclass(frozen=True)
+class RolloutRecords:
+    """The records of one rollout. Times are given by the caller, in UTC."""
+
+    store: RecordStore
+    definition: str
+    run_id: str
+    shared: ObjectStoragePath
+    folder: ObjectStoragePath
+
+    def freeze(self, plan: Plan, change: Change) -> Plan:
+        """Keep the plan of this run. The first one stays: a second call gives it back."""
+        content = self.store.put(_CHANGE.dump_python(change, mode="json"))
+        value = {"plan": _PLAN.dump_python(plan, mode="json"), "change": content}
+        try:
+            self.store.create(self.folder / "plan.json", value)
+        except RecordExistsError:
+            return self.plan()
+        name = f"{plan.made_at.strftime(_TIME)}~{safe_name(self.run_id)}.json"
+        self.store.create(self.shared / "started" / name, {"run": self.run_id})
+        return plan
+
+    def plan(self) -> Plan:
+        """Read the frozen plan; raises RecordError when there is none."""
+        return _PLAN.validate_python(_readable(self.store.read(self.folder / "plan.json"))["plan"])
+
+    def change(self) -> Change:
+        """Read the frozen change."""
+        content = self.store.read(self.folder / "plan.json")["change"]
+        return _CHANGE.validate_python(self.store.get(content))
+
+    def newer(self) -> str | None:
+        """Name a rollout of the same definition that began after this one, if any."""
+        runs = [unquote(n.split("~", 1)[1]) for n in self.store.names(self.shared / "started")]
+        runs = [run.removesuffix(".json") for run in runs]
+        return runs[-1] if self.run_id in runs and runs[-1] != self.run_id else None
+
+    def add(
+        self, kind: Kind, *, at: datetime, channel: str = "", target: str = "", **details: Any
+    ) -> None:
+        """Append a record: of a target, of a channel, or of the run."""
+        folder = self.folder / "targets" / safe_name(channel) if target else self.folder / "ledger"
+        parts = [at.astimezone(UTC).strftime(_TIME), kind, safe_name(channel), safe_name(target)]
+        name = "~".join([*parts, secrets.token_hex(4)]) + ".json"
+        self.store.create(
+            folder / name,
+            {"at": at.isoformat(), "kind": kind, "channel": channel, "target": target, **details},
+        )
+
+    def ledger(self) -> Ledger:
+        """Give what has happened to the run and its channels, from the records' names alone."""
+        return Ledger.of(entry for entry, _ in self._entries(self.folder / "ledger"))
+
+    def of_targets(self, channel: str) -> Ledger:
+        """Give what has happened to the targets of a channel, from the records' names alone."""
+        folder = self.folder / "targets" / safe_name(channel)
+        return Ledger.of(entry for entry, _ in self._entries(folder))
+
+    def details(self, *kinds: Kind, channel: str = "", targets: bool = False) -> list[Any]:
+        """Read whole records of these kinds, oldest first; of targets, or of channel and run.
+
+        Without a channel: of all channels (not for targets).
+        """
+        folder = self.folder / "targets" / safe_name(channel) if targets else self.folder / "ledger"
+        return [
+            self.store.read(path)
+            for entry, path in self._entries(folder)
+            if entry.kind in kinds and channel in ("", entry.channel)
+        ]
+
+    def capture(self, state: TargetState, *, channel: str, target: str, at: datetime) -> None:
+        """Keep what the target ran before, once: a later call changes nothing."""
+        running = state.running
+        value = {
+            "at": at.isoformat(),
+            "digest": state.digest,
+            "body": self.store.put(running.body) if running else None,
+            "healthy": state.healthy,
+            "detail": state.detail,
+        }
+        try:
+            self.store.create(self._before(channel) / f"{safe_name(target)}.json", value)
+        except RecordExistsError:
+            return
+
+    def before(self, *, channel: str, target: str) -> TargetState | None:
+        """Give what the target ran before this rollout touched it; None when it was not touched."""
+        path = self._before(channel) / f"{safe_name(target)}.json"
+        if not path.fs.exists(path.path):
+            return None
+        value = self.store.read(path)
+        running = None
+        if value["digest"] is not None:
+            running = Artifact(digest=value["digest"], body=self.store.get(value["body"]))
+        return TargetState(running=running, healthy=value["healthy"], detail=value["detail"])
+
+    def captured(self, channel: str) -> list[str]:
+        """Name the targets of a channel that this rollout may have touched."""
+        names = self.store.names(self._before(channel))
+        return [unquote(n.removesuffix(".json")) for n in names]
+
+    def _before(self, channel: str) -> ObjectStoragePath:
+        return self.folder / "before" / safe_name(channel)
+
+    def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, ObjectStoragePath]]:
+        for name in self.store.names(folder):
+            parts = name.removesuffix(".json").split("~")
+            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in list(Kind):
+                continue
+            at = datetime.strptime(parts[0], _TIME).replace(tzinfo=UTC)
+            entry = Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3]))
+            yield entry, folder / name
+
+
+def _readable(value: dict[str, Any]) -> dict[str, Any]:
+    if value.get("schema", 0) > SCHEMA_VERSION:
+        raise RecordError(
+            f"the plan has schema {value['schema']}, this version reads up to {SCHEMA_VERSION}: "
+            f"a newer version of the product made it"
+        )
+    return value
+
+
+def safe_name(name: str) -> str:
+    """Make a name fit for a path: no separator, no ``~``, no leading dot."""
+    return quote(name, safe="").replace("~", "%7E").replace(".", "%2E")
+
+
+def _create_local(path: Path, data: bytes) -> None:
+    """Create a file with its whole content or not at all; raises FileExistsError.
+
+    Written beside its place and then linked: a process that is killed leaves no half record.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)

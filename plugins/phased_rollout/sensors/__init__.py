@@ -1,0 +1,1 @@
+"""What a channel waits for: its soak, and health."""

@@ -1,0 +1,77 @@
+"""The contract between the engine and the systems it changes, and where adapters are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from phased_rollout.adapters import load
+from phased_rollout.model.change import Change
+from phased_rollout.model.definition import AdapterSpec, Target
+from phased_rollout.model.target_state import Artifact, Preview, Progress, TargetState
+
+GROUP = "phased_rollout.substrates"
+BUILT_IN = {"cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate"}
+
+Mutation = Callable[[], AbstractContextManager[None]]
+"""Entered right around each mutating call: takes the target's lock and checks that no rollback is
+armed and no newer rollout has begun. Raises GuardError or LockedError; the call is then not made."""
+
+
+class Substrate(Protocol):
+    """How one kind of target is read, changed and restored. Knows nothing of channels' order.
+
+    Built as ``cls(options)``. All methods may be called from many threads at once and from a worker
+    or the triggerer. Each raises UnreachableError when the target could not be asked (throttled,
+    timed out, reply lost, no such connection, no permission to look) and RefusedError when the
+    target said no, in words that a person can act on; neither ever carries a secret.
+    """
+
+    def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
+        """Give the change as this target would run it; needs no network. Raises ChangeError."""
+
+    def read(self, target: Target) -> TargetState:
+        """Read what the target runs now."""
+
+    def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:
+        """Ask the target what would change, and leave nothing behind."""
+
+    def apply(
+        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+    ) -> Progress:
+        """Take the next step towards running the artifact; call again until it is not WAITING.
+
+        Idempotent by ``token`` (one attempt at one target): a target that runs the artifact is left
+        alone, a lost reply is reconciled by reading, an attempt that failed raises RefusedError
+        again and is not repeated. UNCHANGED means that the target itself says there is nothing to
+        change although it reads back another digest.
+        """
+
+    def settled(self, target: Target, *, token: str) -> bool:
+        """Say cheaply whether the operation that was WAITING has ended, well or badly."""
+
+    def verify(self, target: Target, artifact: Artifact) -> TargetState:
+        """Read back that the target runs the artifact, healthily; raises RefusedError if not."""
+
+    def restore(
+        self,
+        target: Target,
+        *,
+        before: TargetState,
+        applied: Artifact,
+        token: str,
+        mutation: Mutation,
+    ) -> Progress:
+        """Take the next step back to ``before``; call again until it is not WAITING.
+
+        First waits out an operation in progress and deletes this rollout's unexecuted work. DONE
+        means read back. LEFT_ALONE when the target runs neither ``applied`` nor a partial apply of
+        it: somebody else changed it since.
+        """
+
+
+def build(spec: AdapterSpec) -> Substrate:
+    """Build the substrate that a definition names."""
+    substrate: Substrate = load(spec, group=GROUP, built_in=BUILT_IN)
+    return substrate

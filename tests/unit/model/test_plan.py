@@ -1,0 +1,78 @@
+"""The plan: what it refuses, and what it tells a person."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from phased_rollout.errors import GuardError
+from phased_rollout.model.plan import Bypass, BypassTier, describe, make_bypass
+from tests.builders import NAMES, a_channel, a_plan
+
+
+def refused(**kwargs: object) -> str:
+    asked = {"tier": "none", "channels": [], "reason": "", "requested_by": None, "known": NAMES}
+    with pytest.raises(GuardError) as error:
+        make_bypass(**{**asked, **kwargs})  # type: ignore[arg-type]
+    return str(error.value)
+
+
+def test_a_bypass_of_every_channel_is_refused() -> None:
+    assert refused(tier="skip_channels", channels=list(NAMES), reason="urgent") == (
+        "bypass_channels: every channel would be skipped, which is a rollout of nothing; "
+        "leave at least one"
+    )
+
+
+def test_a_bypass_without_a_reason_is_refused() -> None:
+    assert refused(tier="skip_channels", channels=["test"], reason="  ") == (
+        "bypass_reason: a bypass needs a reason; it is recorded"
+    )
+
+
+def test_channels_named_without_the_tier_are_refused_instead_of_ignored() -> None:
+    assert refused(channels=["test"]) == (
+        "bypass_channels: needs bypass 'skip_channels'; nothing was bypassed"
+    )
+
+
+def test_all_problems_of_a_bypass_are_named_at_once() -> None:
+    assert refused(tier="skip_channels", channels=["tset"]) == (
+        "bypass_channels: unknown channel 'tset'; "
+        "the channels are: playground, test, production\n"
+        "bypass_reason: a bypass needs a reason; it is recorded"
+    )
+
+
+def test_a_good_bypass_keeps_who_asked_for_it() -> None:
+    bypass = make_bypass(
+        tier="skip_channels",
+        channels=["test", "test"],
+        reason=" urgent ",
+        requested_by="alice",
+        known=NAMES,
+    )
+    assert bypass == Bypass(BypassTier.SKIP_CHANNELS, ("test",), "urgent", "alice")
+
+
+def test_a_channel_without_targets_is_no_plan() -> None:
+    with pytest.raises(GuardError, match="a channel without targets is never rolled out"):
+        a_plan(a_channel("playground", targets=0))
+
+
+def test_the_shortest_duration_leaves_out_bypassed_soaks() -> None:
+    bypass = Bypass(BypassTier.SKIP_CHANNELS, ("test",), "urgent")
+    assert a_plan().shortest_duration == timedelta(seconds=30)
+    assert a_plan(bypass=bypass).shortest_duration == timedelta(seconds=20)
+
+
+def test_a_plan_is_described_channel_by_channel() -> None:
+    bypass = Bypass(BypassTier.SKIP_CHANNELS, ("test",), "urgent")
+    assert describe(a_plan(bypass=bypass)) == (
+        "rollout accounts: change change (cccccccccccc)\n"
+        "shortest duration: 0:00:20 (sum of the soaks)\n"
+        "1. playground: 2 targets, 2 waves, soak 0:00:10, gate timer\n"
+        "2. test: 2 targets, BYPASSED: urgent\n"
+        "3. production: 2 targets, 2 waves, soak 0:00:10, gate timer"
+    )
