@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -203,7 +204,7 @@ def test_no_order_of_events_advances_past_a_channel_without_its_health(
     """Whatever users clear, mark or kill: a channel that may be entered follows a judged one."""
     plan = a_plan()
     ledger = a_ledger(*(f"{kind} {channel}" for kind, channel in story))
-    for earlier, channel in zip(NAMES, NAMES[1:], strict=False):
+    for earlier, channel in pairwise(NAMES):
         try:
             enter(plan, ledger, channel)
         except GuardError:

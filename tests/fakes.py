@@ -1,0 +1,95 @@
+"""A substrate and a signal in memory, for tests of the engine itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.model.change import Change
+from phased_rollout.model.definition import Target
+from phased_rollout.model.digest import digest_of
+from phased_rollout.model.target_state import (
+    Artifact,
+    Health,
+    Observation,
+    Outcome,
+    Preview,
+    Progress,
+    TargetState,
+)
+from phased_rollout.substrates import Mutation
+
+
+@dataclass
+class FakeSubstrate:
+    """Targets as a dictionary; ``refuses`` and ``unreachable`` name those that misbehave."""
+
+    running: dict[str, Artifact] = field(default_factory=dict)
+    refuses: set[str] = field(default_factory=set)
+    unreachable: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
+        body = {"files": dict(change.files), "channel": channel}
+        return Artifact(digest_of(body), body)
+
+    def read(self, target: Target) -> TargetState:
+        self._ask(target)
+        return TargetState(self.running.get(target.name), settled=target.name not in self.busy)
+
+    def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:
+        self._ask(target)
+        return Preview()
+
+    def apply(
+        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+    ) -> Progress:
+        self._ask(target)
+        if target.name in self.busy:
+            return Progress(Outcome.WAITING, "in progress")
+        with mutation():
+            if target.name in self.refuses:
+                raise RefusedError(f"{target.name} says no")
+            self.calls.append(f"apply {target.name}")
+            self.running[target.name] = artifact
+        return Progress(Outcome.DONE, "applied")
+
+    def settled(self, target: Target, *, token: str) -> bool:
+        self._ask(target)
+        return target.name not in self.busy
+
+    def verify(self, target: Target, artifact: Artifact) -> TargetState:
+        if self.running.get(target.name) != artifact:
+            raise RefusedError(f"{target.name} runs something else")
+        return TargetState(artifact)
+
+    def restore(
+        self,
+        target: Target,
+        *,
+        before: TargetState,
+        applied: Artifact,
+        token: str,
+        mutation: Mutation,
+    ) -> Progress:
+        self._ask(target)
+        with mutation():
+            self.calls.append(f"restore {target.name}")
+            self.running.pop(target.name, None)
+        return Progress(Outcome.DONE, "restored")
+
+    def _ask(self, target: Target) -> None:
+        if target.name in self.unreachable:
+            raise UnreachableError(f"{target.name} does not answer")
+
+
+@dataclass
+class FakeSignal:
+    """Says the same of every target."""
+
+    health: Health = Health.OK
+
+    def observe(self, target: Target) -> Sequence[Observation]:
+        return [Observation(target.name, "fake", self.health, "as the test says")]

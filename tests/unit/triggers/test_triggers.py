@@ -1,0 +1,151 @@
+"""Each trigger: its exact serialisation, a rebuild from it, and every event."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
+
+from phased_rollout import health, substrates
+from phased_rollout.model.change import Change
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import Artifact, Health
+from phased_rollout.records import RolloutRecords
+from phased_rollout.rollout import Rollout
+from phased_rollout.triggers.operation import OperationTrigger
+from phased_rollout.triggers.soak import SoakTrigger
+from tests.builders import START, a_channel, a_plan
+from tests.fakes import FakeSignal, FakeSubstrate
+
+OPERATION = {
+    "definition": "accounts",
+    "run_id": "manual__1",
+    "channel": "playground",
+    "tokens": {"playground-1": "t1", "playground-2": "t2"},
+    "deadline": "2026-01-05T12:00:00+00:00",
+    "interval": 0.01,
+}
+SOAK = {
+    "definition": "accounts",
+    "run_id": "manual__1",
+    "channel": "playground",
+    "until": "2026-01-05T12:00:00+00:00",
+    "interval": 0.01,
+}
+
+
+@pytest.fixture
+def substrate(monkeypatch: pytest.MonkeyPatch) -> FakeSubstrate:
+    fake = FakeSubstrate()
+    monkeypatch.setattr(substrates, "build", lambda _: fake)
+    return fake
+
+
+@pytest.fixture
+def signal(monkeypatch: pytest.MonkeyPatch) -> FakeSignal:
+    fake = FakeSignal()
+    monkeypatch.setattr(health, "build", lambda _: [fake])
+    return fake
+
+
+@pytest.fixture
+def records(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate
+) -> RolloutRecords:
+    monkeypatch.setenv("PHASED_ROLLOUT_RECORDS", f"file://{tmp_path}")
+    found = Rollout.open("accounts", "manual__1").records
+    found.freeze(a_plan(a_channel("playground", gate="health")), Change("c", {"a": "b"}))
+    for target in ("playground-1", "playground-2"):
+        found.add(Kind.VERIFIED, at=START, channel="playground", target=target, digest="d")
+        substrate.running[target] = Artifact("d", {})
+    return found
+
+
+def in_future(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def first_event(trigger: BaseTrigger) -> Any:
+    async def run() -> Any:
+        async for event in trigger.run():
+            return event
+        return None
+
+    return asyncio.run(asyncio.wait_for(run(), timeout=20))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "path"),
+    [
+        (OperationTrigger, OPERATION, "phased_rollout.triggers.operation.OperationTrigger"),
+        (SoakTrigger, SOAK, "phased_rollout.triggers.soak.SoakTrigger"),
+    ],
+)
+def test_a_trigger_is_rebuilt_from_what_it_serialises(
+    kind: Any, arguments: dict[str, Any], path: str
+) -> None:
+    assert kind(**arguments).serialize() == (path, arguments)
+    module, _, name = path.rpartition(".")
+    rebuilt = getattr(import_module(module), name)(**arguments)
+    assert rebuilt.serialize() == (path, arguments)
+
+
+def test_an_operation_that_ended_everywhere_fires_at_once(records: RolloutRecords) -> None:
+    event = first_event(OperationTrigger(**{**OPERATION, "deadline": in_future(10)}))
+    assert event.payload == {"settled": ["playground-1", "playground-2"], "pending": []}
+
+
+def test_an_operation_still_running_at_the_deadline_hands_back(
+    records: RolloutRecords, substrate: FakeSubstrate
+) -> None:
+    substrate.busy.add("playground-2")
+    event = first_event(OperationTrigger(**{**OPERATION, "deadline": in_future(0.3)}))
+    assert event.payload == {"settled": ["playground-1"], "pending": ["playground-2"]}
+
+
+def test_a_target_that_does_not_answer_is_asked_again_and_never_counts_as_ended(
+    records: RolloutRecords, substrate: FakeSubstrate
+) -> None:
+    substrate.unreachable.add("playground-1")
+    event = first_event(OperationTrigger(**{**OPERATION, "deadline": in_future(0.3)}))
+    assert event.payload == {"settled": ["playground-2"], "pending": ["playground-1"]}
+
+
+def test_a_quiet_soak_ends_the_task_at_its_moment(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
+    until = in_future(0.3)
+    event = first_event(SoakTrigger(**{**SOAK, "until": until}))
+    assert isinstance(event, TaskSuccessEvent)
+    assert datetime.now(UTC) >= datetime.fromisoformat(until)
+
+
+def test_harm_ends_the_soak_early(records: RolloutRecords, signal: FakeSignal) -> None:
+    signal.health = Health.HARM
+    event = first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
+    assert event.payload == {
+        "harm": "playground-1: fake: as the test says; playground-2: fake: as the test says"
+    }
+
+
+def test_a_target_changed_by_somebody_else_while_it_soaks_is_harm(
+    records: RolloutRecords, signal: FakeSignal, substrate: FakeSubstrate
+) -> None:
+    substrate.running["playground-2"] = Artifact("other", {})
+    event = first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
+    assert event.payload == {
+        "harm": "playground-2: status: no longer runs what was verified: somebody changed it since"
+    }
+
+
+def test_what_cannot_be_read_neither_ends_a_soak_nor_stops_it(
+    records: RolloutRecords, signal: FakeSignal, substrate: FakeSubstrate
+) -> None:
+    signal.health = Health.UNKNOWN
+    substrate.unreachable.add("playground-1")
+    event = first_event(SoakTrigger(**{**SOAK, "until": in_future(0.3)}))
+    assert isinstance(event, TaskSuccessEvent)
