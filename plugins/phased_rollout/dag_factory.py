@@ -21,6 +21,7 @@ from phased_rollout.model.definition import Channel, Definition, OnFailure
 from phased_rollout.model.plan import BypassTier
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.operators.enter import EnterOperator
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
@@ -62,7 +63,12 @@ def build_dag(definition: Definition, *, base: str) -> DAG:
         catchup=False,
         max_active_runs=1,
         params=_params(definition),
-        default_args={"retries": RETRIES, "retry_delay": RETRY_DELAY, "owner": "phased_rollout"},
+        default_args={
+            "owner": "phased_rollout",
+            "retries": RETRIES,
+            "retry_delay": RETRY_DELAY,
+            "on_failure_callback": record_and_arm,
+        },
         tags=["phased_rollout", *definition.tags],
         doc_md=_doc(definition),
     ) as dag:

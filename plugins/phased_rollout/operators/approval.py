@@ -12,7 +12,6 @@ from phased_rollout.model.definition import Channel
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import describe
 from phased_rollout.operators.base import now
-from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.rollout import Rollout
 
 RETRIES = 1
@@ -26,7 +25,6 @@ class RecordedApproval(ApprovalOperator):
     """
 
     def __init__(self, *, definition: str, **kwargs: Any) -> None:
-        kwargs.setdefault("on_failure_callback", record_and_arm)
         super().__init__(fail_on_reject=True, retries=RETRIES, **kwargs)
         self.definition = definition
 

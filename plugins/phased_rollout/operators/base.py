@@ -11,7 +11,6 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout.errors import GuardError, RefusedError
-from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.rollout import Rollout
 
 
@@ -36,7 +35,6 @@ class RolloutOperator(BaseOperator):
     """
 
     def __init__(self, *, definition: str, **kwargs: Any) -> None:
-        kwargs.setdefault("on_failure_callback", record_and_arm)
         super().__init__(**kwargs)
         self.definition = definition
 

@@ -13,7 +13,6 @@ from phased_rollout.model.guards import may_judge
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Observation
 from phased_rollout.operators.base import no_retry, now
-from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.rollout import Rollout, for_each
 from phased_rollout.triggers.watch import Watch
 
@@ -32,7 +31,6 @@ class HealthSensor(BaseSensorOperator):
     """
 
     def __init__(self, *, definition: str, channel: str, **kwargs: Any) -> None:
-        kwargs.setdefault("on_failure_callback", record_and_arm)
         super().__init__(mode="reschedule", timeout=_FOREVER.total_seconds(), **kwargs)
         self.definition = definition
         self.channel = channel

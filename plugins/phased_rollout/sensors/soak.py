@@ -11,7 +11,6 @@ from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout.operators.base import now
-from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.triggers.soak import SoakTrigger
 
 _SHORTEST_DEFERRAL = timedelta(seconds=2)
@@ -34,7 +33,6 @@ class SoakSensor(TimeDeltaSensor):
     def __init__(
         self, *, definition: str, channel: str, since: Any, delta: timedelta, **kwargs: Any
     ) -> None:
-        kwargs.setdefault("on_failure_callback", record_and_arm)
         kwargs.setdefault("timeout", (delta + timedelta(days=1)).total_seconds())
         super().__init__(delta=delta, deferrable=True, end_from_trigger=True, **kwargs)
         self.definition = definition

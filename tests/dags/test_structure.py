@@ -1,0 +1,161 @@
+"""The Dags of include/channels.yaml: their shape is what the product promises operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, TriggerRule
+from airflow.serialization.serialized_objects import DagSerialization
+
+from phased_rollout.dag_factory import build_dag
+from phased_rollout.model.definition import OnFailure
+from phased_rollout.operators.approval import ApprovalGate
+from phased_rollout.operators.callbacks import record_and_arm
+from tests.builders import a_channel, a_definition
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["enter", "apply", "soak", "health", "gate"]
+
+
+@pytest.fixture(scope="module")
+def bag() -> Iterator[DagBag]:
+    patch = pytest.MonkeyPatch()
+    patch.delenv("PHASED_ROLLOUT_CONFIG", raising=False)
+    yield DagBag(ROOT / "dags")
+    patch.undo()
+
+
+@pytest.fixture
+def dag(bag: DagBag) -> DAG:
+    return bag.dags["aws_accounts"]
+
+
+def test_the_dag_file_parses_without_a_database_and_without_errors(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["aws_accounts"]
+
+
+def test_channels_are_task_groups_in_the_order_of_the_file(dag: DAG) -> None:
+    order = ["playground", "test", "infra", "production"]
+    groups = [g for g in dag.task_group.children if g in order]
+    assert groups == order
+    for channel in order:
+        assert [t for t in dag.task_ids if t.startswith(f"{channel}.")] == [
+            f"{channel}.{word}" for word in WORDS
+        ]
+    for earlier, later in pairwise(order):
+        assert f"{later}.enter" in dag.task_dict[f"{earlier}.gate"].downstream_task_ids
+
+
+def test_every_task_of_a_channel_waits_for_the_one_before(dag: DAG) -> None:
+    upstream = {w: dag.task_dict[f"test.{w}"].upstream_task_ids for w in WORDS}
+    assert upstream == {
+        "enter": {"playground.gate"},
+        "apply": {"test.enter"},
+        "soak": {"test.apply"},
+        "health": {"test.apply", "test.soak"},
+        "gate": {"test.health"},
+    }
+
+
+def test_trigger_rules_are_those_that_survived_being_disturbed(dag: DAG) -> None:
+    rules = {t: dag.task_dict[t].trigger_rule for t in dag.task_ids}
+    assert {t: rules[f"test.{t}"] for t in WORDS} == {
+        "enter": TriggerRule.NONE_FAILED,
+        "apply": TriggerRule.ALL_SUCCESS,
+        "soak": TriggerRule.ALL_SUCCESS,
+        "health": TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        "gate": TriggerRule.ALL_SUCCESS,
+    }
+    assert rules["outcome"] == TriggerRule.NONE_FAILED
+    assert rules["rollback.trip"] == TriggerRule.ONE_FAILED
+    assert rules["rollback.settled"] == TriggerRule.ALL_DONE
+    assert rules["rollback.armed"] == TriggerRule.ALL_SUCCESS
+    assert rules["rollback.test"] == TriggerRule.ALL_SUCCESS
+    assert rules["rollback.after_test"] == TriggerRule.ALL_DONE
+
+
+def test_a_failure_anywhere_trips_the_rollback(dag: DAG) -> None:
+    everything = {t for t in dag.task_ids if not t.startswith("rollback.")}
+    assert dag.task_dict["rollback.trip"].upstream_task_ids == everything
+
+
+def test_channels_are_restored_in_reverse_and_go_on_when_one_fails(dag: DAG) -> None:
+    assert dag.task_dict["rollback.production"].upstream_task_ids == {"rollback.armed"}
+    assert dag.task_dict["rollback.infra"].upstream_task_ids == {
+        "rollback.armed",
+        "rollback.after_production",
+    }
+    assert dag.task_dict["rollback.playground"].upstream_task_ids == {
+        "rollback.armed",
+        "rollback.after_test",
+    }
+
+
+def test_the_verdict_is_a_lone_teardown_that_can_fail_the_run(dag: DAG) -> None:
+    verdict = dag.task_dict["rollback.verdict"]
+    assert verdict.is_teardown
+    assert verdict.on_failure_fail_dagrun
+    assert verdict.upstream_task_ids == {"outcome", "rollback.after_playground"}
+    assert [t for t in dag.tasks if t.is_setup] == []
+
+
+def test_every_task_records_its_failure_and_arms_the_rollback(dag: DAG) -> None:
+    without = [t.task_id for t in dag.tasks if t.on_failure_callback != [record_and_arm]]
+    assert without == []
+
+
+def test_soaks_hold_no_slot_and_outlast_airflows_default_timeout(dag: DAG) -> None:
+    soak = dag.task_dict["test.soak"]
+    assert soak.deferrable
+    assert soak.delta == timedelta(seconds=5)
+    assert soak.timeout > soak.delta.total_seconds()
+
+
+def test_one_rollout_at_a_time_and_no_catch_up(dag: DAG) -> None:
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+
+
+def test_a_scheduled_run_has_valid_defaults(dag: DAG) -> None:
+    assert dag.params.dump() == {
+        "change": None,
+        "parameters": {},
+        "bypass": "none",
+        "bypass_channels": [],
+        "bypass_reason": "",
+    }
+
+
+def test_a_channel_with_an_approval_asks_a_person_at_its_gate() -> None:
+    dag = build_dag(a_definition(a_channel("only", gate="health+approval")), base="/")
+    assert isinstance(dag.task_dict["only.gate"], ApprovalGate)
+    assert dag.task_dict["only.gate"].fail_on_reject
+
+
+def test_hold_on_failure_asks_before_anything_is_restored() -> None:
+    dag = build_dag(a_definition(a_channel("only"), on_failure=OnFailure.HOLD), base="/")
+    assert dag.task_dict["rollback.only"].upstream_task_ids == {"rollback.decide"}
+
+
+@pytest.mark.parametrize("count", [2, 4, 12])
+def test_any_number_of_channels_gives_a_dag_in_that_order(count: int) -> None:
+    names = [f"c{n}" for n in range(count)]
+    dag = build_dag(a_definition(*(a_channel(n) for n in names)), base="/")
+    assert [t.removesuffix(".enter") for t in dag.task_ids if t.endswith(".enter")] == names
+    assert DagSerialization.to_dict(dag)["dag"]["dag_id"] == "accounts"
+
+
+def test_a_bad_file_is_a_visible_import_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = tmp_path / "channels.yaml"
+    bad.write_text("version: 1\nrollouts: {}\n")
+    monkeypatch.setenv("PHASED_ROLLOUT_CONFIG", str(bad))
+    found = DagBag(ROOT / "dags")
+    assert len(found.dags) == 0
+    assert "channels.yaml:2" in "".join(found.import_errors.values())
