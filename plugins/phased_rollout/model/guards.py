@@ -50,7 +50,7 @@ def may_mutate(plan: Plan, ledger: Ledger, *, channel: str, newer: str | None) -
 
 
 def may_judge(plan: Plan, ledger: Ledger, targets: Ledger, *, channel: str) -> None:
-    """Let a channel be judged only when all its targets were verified since it was entered.
+    """Let a channel be judged only when each target was verified, or excepted, since the entry.
 
     :param targets: what has happened to the targets of the channel
     """
@@ -59,7 +59,8 @@ def may_judge(plan: Plan, ledger: Ledger, targets: Ledger, *, channel: str) -> N
         raise GuardError(_rolled_back_text(channel))
     entered = ledger.last(Kind.ENTERED, channel=channel)
     names = [t.name for t in plan.definition.channel(channel).targets]
-    missing = [n for n in names if targets.last(Kind.VERIFIED, target=n) <= entered]
+    counted = (Kind.VERIFIED, Kind.EXCEPTED)
+    missing = [n for n in names if targets.last(*counted, target=n) <= entered]
     if missing:
         raise GuardError(
             f"{channel}: not verified since it was entered: {', '.join(missing)}; a task that was "

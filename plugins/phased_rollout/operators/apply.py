@@ -7,12 +7,14 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
+from phased_rollout.errors import RefusedError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.guards import may_mutate
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.steps import take, wait
+from phased_rollout.operators.tolerance import failed_targets, tolerate
 from phased_rollout.rollout import Rollout
 
 
@@ -36,15 +38,20 @@ class ApplyOperator(RolloutOperator):
     def execute(self, context: Any) -> str:
         """Give the moment at which the last target was verified, ISO 8601 in UTC."""
         rollout = self.rollout(context)
+        self._show(self.wave["targets"])
         with no_retry():
             self._allow(rollout)
-        entered = rollout.records.ledger().last(Kind.ENTERED, channel=self.channel).isoformat()
+        entered = rollout.records.ledger().last(Kind.ENTERED, channel=self.channel)
         history = rollout.records.of_targets(self.channel)
         tokens = {
             name: rollout.token(
-                "apply", name, entered, str(len(history.of_target(name, Kind.REFUSED)))
+                "apply",
+                name,
+                entered.isoformat(),
+                str(len(history.of_target(name, Kind.REFUSED))),
             )
             for name in self.wave["targets"]
+            if history.last(Kind.EXCEPTED, target=name) <= entered
         }
         return self._go_on(rollout, tokens=tokens, failed={})
 
@@ -55,13 +62,12 @@ class ApplyOperator(RolloutOperator):
         return self._go_on(self.rollout(context), tokens=tokens, failed=failed)
 
     def _go_on(self, rollout: Rollout, *, tokens: dict[str, str], failed: dict[str, str]) -> str:
-        shown: dict[str, Any] = get_current_context()  # type: ignore[assignment]  # map_index_template
-        shown["target"] = ", ".join(self.wave["targets"])
+        self._show(self.wave["targets"])
         targets = rollout.targets(self.channel, tokens)
         with no_retry():
             step = take(targets, lambda target: self._step(rollout, target, tokens[target.name]))
         for name, progress in step.ended.items():
-            self.log.info("%s: verified: %s", name, progress.reason)
+            self.log.info("%s: %s", name, progress.reason)
         failed |= {name: str(error) for name, error in step.failed.items()}
         if step.waiting or (step.unreachable and not failed):
             tokens = {name: tokens[name] for name in step.pending}
@@ -84,7 +90,12 @@ class ApplyOperator(RolloutOperator):
                 return Progress(Outcome.WAITING, f"somebody's operation: {state.detail}")
             records.capture(state, channel=self.channel, target=target.name, at=now())
         guard = rollout.mutation(target, allow=lambda: self._allow(rollout), clock=now)
-        progress = substrate.apply(target, artifact, token=token, mutation=guard)
+        try:
+            progress = substrate.apply(target, artifact, token=token, mutation=guard)
+        except RefusedError as refused:
+            return tolerate(
+                rollout, channel=self.channel, target=target, token=token, refused=refused
+            )
         if progress.outcome is Outcome.DONE:
             digest = substrate.verify(target, artifact).digest
         elif progress.outcome is Outcome.UNCHANGED:
@@ -101,6 +112,11 @@ class ApplyOperator(RolloutOperator):
         )
         return progress
 
+    def _show(self, names: list[str]) -> None:
+        """Let the grid show the targets' names in place of the map index."""
+        context: dict[str, Any] = get_current_context()  # type: ignore[assignment]  # has no such key
+        context["target"] = ", ".join(names)
+
     def _allow(self, rollout: Rollout) -> None:
         records = rollout.records
         may_mutate(rollout.plan, records.ledger(), channel=self.channel, newer=records.newer())
@@ -112,6 +128,8 @@ class ApplyOperator(RolloutOperator):
             )
         if failed:
             raise AirflowFailException("\n".join(f"{name}: {why}" for name, why in failed.items()))
+        excepted = failed_targets(rollout, self.channel)
+        self._show([f"{n} (failed)" if n in excepted else n for n in self.wave["targets"]])
         moment = now()
         rollout.records.add(Kind.APPLIED, at=moment, channel=self.channel, wave=self.wave["wave"])
         return moment.isoformat()

@@ -12,6 +12,7 @@ from phased_rollout.model.guards import channels_to_restore, may_finish
 from phased_rollout.model.ledger import Kind
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.restore import Failures, in_words, restore
+from phased_rollout.operators.tolerance import failed_targets
 from phased_rollout.rollout import Rollout
 
 
@@ -28,7 +29,9 @@ class OutcomeOperator(RolloutOperator):
         with no_retry():
             may_finish(plan, records.ledger())
         records.add(Kind.FINISHED, at=now())
-        return f"{plan.change_name} ({plan.change[:12]}) graduated: {', '.join(plan.names)}"
+        excepted = [n for c in plan.names for n in sorted(failed_targets(rollout, c))]
+        exceptions = f" with {len(excepted)} exceptions: {', '.join(excepted)}" if excepted else ""
+        return f"{plan.change_name} ({plan.change[:12]}) graduated{exceptions}"
 
 
 class VerdictOperator(RolloutOperator):

@@ -115,7 +115,7 @@ def _restore_wave(
     }
 
     def one(target: Target) -> Progress:
-        return _step(rollout, channel, target, tokens[target.name])
+        return step_back(rollout, channel, target, tokens[target.name])
 
     step = take(rollout.targets(channel, wave), one)
     for name, progress in step.ended.items():
@@ -138,7 +138,8 @@ def _restore_wave(
         )
 
 
-def _step(rollout: Rollout, channel: str, target: Target, token: str) -> Progress:
+def step_back(rollout: Rollout, channel: str, target: Target, token: str) -> Progress:
+    """Take the next step at one target back to what was recorded before its apply."""
     before = rollout.records.before(channel=channel, target=target.name)
     if before is None:
         raise RecordError(f"nothing is recorded of what {target.name} ran before")

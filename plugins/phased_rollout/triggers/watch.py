@@ -29,8 +29,14 @@ class Watch:
     def of(cls, rollout: Rollout, channel: str) -> Watch:
         """Prepare to watch the verified targets of a channel."""
         planned = rollout.plan.definition.channel(channel)
+        history = rollout.records.of_targets(channel)
         verified = rollout.records.details(Kind.VERIFIED, channel=channel, targets=True)
-        digests = {record["target"]: record["digest"] for record in verified}
+        digests = {
+            record["target"]: record["digest"]
+            for record in verified
+            if history.last(Kind.EXCEPTED, target=record["target"])
+            < history.last(Kind.VERIFIED, target=record["target"])
+        }
         return cls(rollout, planned, rollout.signals(planned), digests)
 
     @property
