@@ -39,6 +39,8 @@ class RestoreOperator(RolloutOperator):
         """Say how many targets were restored."""
         rollout = self.rollout(context)
         ledger = rollout.records.ledger()
+        if ledger.last_entered() is None:
+            raise AirflowSkipException("no channel was entered: there is nothing to restore")
         if self.channel not in [c.name for c in channels_to_restore(rollout.plan, ledger)]:
             raise AirflowSkipException(f"{self.channel} is not part of this rollback")
         return self._go_on(rollout, failed={}, late=())
