@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -10,18 +10,35 @@ from typing import Any
 from phased_rollout.errors import ConfigError
 from phased_rollout.model.definition import AdapterSpec
 
+SUBSTRATES = "phased_rollout.substrates"
+SIGNALS = "phased_rollout.health"
+"""Entry point groups."""
 
-def load(spec: AdapterSpec, *, group: str, built_in: Mapping[str, str]) -> Any:
+BUILT_IN = {
+    SUBSTRATES: {
+        "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate"
+    },
+    SIGNALS: {"cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms"},
+}
+"""Group to kind to ``module:attribute``."""
+
+
+@cache
+def installed(group: str) -> tuple[str, ...]:
+    """Name the kinds that other packages have registered."""
+    return tuple(sorted({entry.name for entry in entry_points(group=group)}))
+
+
+def load(spec: AdapterSpec, *, group: str) -> Any:
     """Import the adapter only now (it may be heavy) and build it with its options.
 
-    :param group: entry point group that other packages register in
-    :param built_in: kind to ``module:attribute``
+    Raises ConfigError when nothing is registered under its kind.
     """
-    if spec.kind in built_in:
-        module, _, attribute = built_in[spec.kind].partition(":")
+    if spec.kind in BUILT_IN[group]:
+        module, _, attribute = BUILT_IN[group][spec.kind].partition(":")
         return getattr(import_module(module), attribute)(spec.options)
     found = [e for e in entry_points(group=group) if e.name == spec.kind]
     if not found:
-        known = ", ".join(sorted({*built_in, *(e.name for e in entry_points(group=group))}))
+        known = ", ".join(sorted({*BUILT_IN[group], *installed(group)}))
         raise ConfigError([f"unknown kind {spec.kind!r} in {group}; known: {known}"])
     return found[0].load()(spec.options)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from phased_rollout.adapters import load
+from phased_rollout.adapters import SIGNALS, load
 from phased_rollout.model.definition import AdapterSpec, Target
 from phased_rollout.model.target_state import Observation
-
-GROUP = "phased_rollout.health"
-BUILT_IN = {"cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms"}
 
 
 class Signal(Protocol):
@@ -26,4 +23,4 @@ class Signal(Protocol):
 
 def build(specs: Sequence[AdapterSpec]) -> list[Signal]:
     """Build the signals that a channel declares."""
-    return [load(spec, group=GROUP, built_in=BUILT_IN) for spec in specs]
+    return [load(spec, group=SIGNALS) for spec in specs]

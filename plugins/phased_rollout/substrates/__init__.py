@@ -6,13 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from phased_rollout.adapters import load
+from phased_rollout.adapters import SUBSTRATES, load
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import AdapterSpec, Target
 from phased_rollout.model.target_state import Artifact, Preview, Progress, TargetState
-
-GROUP = "phased_rollout.substrates"
-BUILT_IN = {"cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate"}
 
 Mutation = Callable[[], AbstractContextManager[None]]
 """Entered right around each mutating call: takes the target's lock and checks that no rollback is
@@ -73,5 +70,5 @@ class Substrate(Protocol):
 
 def build(spec: AdapterSpec) -> Substrate:
     """Build the substrate that a definition names."""
-    substrate: Substrate = load(spec, group=GROUP, built_in=BUILT_IN)
+    substrate: Substrate = load(spec, group=SUBSTRATES)
     return substrate

@@ -46,13 +46,15 @@ class Watch:
 
     def observe(self, target: Target) -> list[Observation]:
         """Ask everything about one target; what could not be asked is UNKNOWN."""
-        found: list[Observation] = []
         try:
-            found.append(self._status(target))
-            for signal in self.signals:
-                found.extend(signal.observe(target))
+            found = [self._status(target)]
         except UnreachableError as error:
-            found.append(Observation(target.name, "reachable", Health.UNKNOWN, str(error)))
+            return [Observation(target.name, STATUS, Health.UNKNOWN, str(error))]
+        for signal in self.signals:
+            try:
+                found.extend(signal.observe(target))
+            except UnreachableError as error:
+                found.append(Observation(target.name, "signal", Health.UNKNOWN, str(error)))
         if GateKind.HEALTH in self.channel.gate:
             return found
         return [o for o in found if o.health is not Health.UNKNOWN or o.signal == STATUS]

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
 
-from phased_rollout import health, substrates
-from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
-from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.operation import OperationTrigger
 from phased_rollout.triggers.soak import SoakTrigger
-from tests.builders import START, a_channel, a_plan
+from tests.builders import START, a_channel
 from tests.fakes import FakeSignal, FakeSubstrate
+from tests.unit.conftest import begin
 
 OPERATION = {
     "definition": "accounts",
@@ -39,26 +38,8 @@ SOAK = {
 
 
 @pytest.fixture
-def substrate(monkeypatch: pytest.MonkeyPatch) -> FakeSubstrate:
-    fake = FakeSubstrate()
-    monkeypatch.setattr(substrates, "build", lambda _: fake)
-    return fake
-
-
-@pytest.fixture
-def signal(monkeypatch: pytest.MonkeyPatch) -> FakeSignal:
-    fake = FakeSignal()
-    monkeypatch.setattr(health, "build", lambda _: [fake])
-    return fake
-
-
-@pytest.fixture
-def records(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate
-) -> RolloutRecords:
-    monkeypatch.setenv("PHASED_ROLLOUT_RECORDS", f"file://{tmp_path}")
-    found = Rollout.open("accounts", "manual__1").records
-    found.freeze(a_plan(a_channel("playground", gate="health")), Change("c", {"a": "b"}))
+def records(store: Path, substrate: FakeSubstrate) -> RolloutRecords:
+    found = begin(a_channel("playground", gate="health"))
     for target in ("playground-1", "playground-2"):
         found.add(Kind.VERIFIED, at=START, channel="playground", target=target, digest="d")
         substrate.running[target] = Artifact("d", {})

@@ -1,0 +1,205 @@
+"""Reads a change from its folder: template, parameters, overrides, tags."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phased_rollout.config.change_file import Settings, parameter_text
+from phased_rollout.config.document import parse, read_text
+from phased_rollout.config.explain import validated
+from phased_rollout.config.nodes import Scalars
+from phased_rollout.config.problems import Problems, did_you_mean
+from phased_rollout.errors import ChangeError
+from phased_rollout.model.change import Change
+from phased_rollout.model.definition import Definition
+
+SETTINGS = "change.yaml"
+TEMPLATES = ("template.yaml", "template.yml", "template.json")
+MAX_BYTES = 1_000_000
+
+_REFERENCE = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):[^{}]+\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """What a template declares: its parameters, and which of them are NoEcho."""
+
+    file: str
+    text: str
+    declared: frozenset[str]
+    hidden: frozenset[str]
+
+    def problem(self, name: str, value: str) -> str:
+        """Say why it will not have this parameter; nothing when it will. Never names the value."""
+        if name not in self.declared:
+            known = ", ".join(sorted(self.declared)) or "none"
+            close = did_you_mean(name, self.declared) or f": it declares {known}"
+            return f"the template has no such parameter{close}"
+        if name in self.hidden and not _REFERENCE.fullmatch(value):
+            return (
+                "the template says NoEcho, and a value written here would be kept in the records: "
+                "write a dynamic reference, such as {{resolve:secretsmanager:…}}"
+            )
+        return ""
+
+
+def load(source: str, *, base: Path, given: Mapping[str, Any]) -> Change:
+    """Read a change folder, once; what is returned no longer depends on it.
+
+    :param source: the folder; relative to ``base``, or absolute
+    :param given: parameters of this run, as JSON values; they win over those of the folder
+    :raises ChangeError: with every problem, one a line, each with file and line where it has one
+    """
+    folder = Path(os.path.normpath(base / source))
+    problems: list[str] = []
+    files = _files(folder, problems)
+    template = _template(folder, [name for name in TEMPLATES if name in files], problems)
+    settings = _settings(files[SETTINGS], template, problems) if SETTINGS in files else Settings()
+    values = dict(_given(given, template, problems))
+    if problems or template is None:
+        raise ChangeError("\n".join(problems))
+    return Change(
+        name=folder.name,
+        files={template.file: template.text},
+        description=settings.description,
+        parameters=settings.parameters,
+        channels=settings.overrides.channels,
+        targets=settings.overrides.targets,
+        tags=settings.tags,
+        capabilities=tuple(settings.capabilities),
+        given=values,
+    )
+
+
+def check_against(change: Change, definition: Definition) -> list[str]:
+    """Say which overrides are for a channel or target that the definition does not have."""
+    channels = {channel.name for channel in definition.channels}
+    targets = {target.name for channel in definition.channels for target in channel.targets}
+    sides = (
+        ("channel", "channels", change.channels, channels),
+        ("target", "targets", change.targets, targets),
+    )
+    return [
+        f"change {change.name!r}: overrides.{key}.{name}: {definition.name} has no such {kind}"
+        f"{did_you_mean(name, known) or ': correct its name'}"
+        for kind, key, overrides, known in sides
+        for name in overrides
+        if name not in known
+    ]
+
+
+def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """Give the files to read; note whatever else is there."""
+    try:
+        entries = sorted(folder.iterdir())
+        inside = folder.resolve()
+    except FileNotFoundError:
+        problems.append(f"{folder}: no such folder: create it, or correct the name of the change")
+    except NotADirectoryError:
+        problems.append(f"{folder}: is no folder: name the folder that holds the template")
+    except (OSError, ValueError) as error:
+        problems.append(f"{folder}: cannot be read: {error}")
+    else:
+        known = (SETTINGS, *TEMPLATES)
+        ignored = [e for e in entries if e.name.startswith((".", "README"))]
+        for entry in entries:
+            if entry.name not in known and entry not in ignored:
+                close = did_you_mean(entry.name, known) or f": known are {', '.join(known)}"
+                problems.append(f"{entry}: unknown file{close}")
+        files = {e.name: e for e in entries if e.name in known}
+        for name, file in list(files.items()):
+            if not file.resolve().is_relative_to(inside):
+                problems.append(f"{file}: points out of its folder: put a copy here")
+                del files[name]
+        return files
+    return {}
+
+
+def _template(folder: Path, names: list[str], problems: list[str]) -> _Template | None:
+    if len(names) != 1:
+        if folder.is_dir():
+            found = f"found {' and '.join(names)}" if names else "found none"
+            problems.append(f"{folder}: {found}: keep exactly one of {', '.join(TEMPLATES)}")
+        return None
+    noted = Problems(str(folder / names[0]))
+    text = read_text(folder / names[0], noted, limit=MAX_BYTES)
+    parsed = None if text is None else _parsed(text, names[0], noted)
+    if isinstance(parsed, dict):
+        resources, parameters = parsed.get("Resources"), parsed.get("Parameters") or {}
+        if not isinstance(resources, dict) or not resources:
+            noted.add("Resources is missing or empty, so nothing would be rolled out: add one")
+        if not isinstance(parameters, dict):
+            noted.add("Parameters must be a mapping: correct it")
+    elif parsed is not None:
+        noted.add("must be a mapping with Resources: correct it")
+    problems.extend(noted.texts())
+    if noted or text is None:
+        return None
+    no_echo = {
+        n for n, p in parameters.items() if isinstance(p, dict) and _is_true(p.get("NoEcho"))
+    }
+    return _Template(names[0], text, frozenset(parameters), frozenset(no_echo))
+
+
+def _parsed(text: str, name: str, noted: Problems) -> Any:
+    if not text.strip():
+        noted.add("the file is empty: write the template into it")
+    elif name.endswith(".json"):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            noted.add(f"not valid JSON: {error.msg.lower()}: correct it", line=error.lineno)
+        except (RecursionError, ValueError):
+            noted.add("nested too deep, or with numbers too long: simplify it")
+    elif document := parse(text, noted, scalars=Scalars.TEXT):
+        return document.root.value
+    return None
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _settings(file: Path, template: _Template | None, problems: list[str]) -> Settings:
+    noted = Problems(str(file))
+    text = read_text(file, noted, limit=MAX_BYTES)
+    document = None if text is None else parse(text, noted, scalars=Scalars.AS_WRITTEN)
+    settings = validated(Settings, document, noted) if document else None
+    if settings and document and template:
+        for path, parameters in _places(settings):
+            for name, value in parameters.items():
+                if what := template.problem(name, value):
+                    noted.add(what, line=document.find((*path, name))[0], path=(*path, name))
+    problems.extend(noted.texts())
+    return settings or Settings()
+
+
+def _places(settings: Settings) -> Iterator[tuple[tuple[str, ...], Mapping[str, str]]]:
+    yield ("parameters",), settings.parameters
+    for key, overrides in (
+        ("channels", settings.overrides.channels),
+        ("targets", settings.overrides.targets),
+    ):
+        for name, parameters in overrides.items():
+            yield ("overrides", key, name), parameters
+
+
+def _given(
+    given: Mapping[str, Any], template: _Template | None, problems: list[str]
+) -> Iterator[tuple[str, str]]:
+    for name, value in given.items():
+        try:
+            text = parameter_text(value)
+        except ValueError as error:
+            what = str(error)
+        else:
+            what = template.problem(name, text) if template else ""
+            yield name, text
+        if what:
+            problems.append(f"parameter {name!r} of this run: {what}")

@@ -1,0 +1,188 @@
+"""The command line: looks at the configuration before Airflow does, and needs no Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from phased_rollout import changes, config
+from phased_rollout.cli.tables import Json, write_held, write_plan
+from phased_rollout.config.problems import did_you_mean
+from phased_rollout.errors import ChangeError, ConfigError
+from phased_rollout.model.change import Change
+from phased_rollout.model.definition import Channel, Config, Definition, Target
+
+OK, PROBLEMS, USAGE = 0, 1, 3
+"""Exit status: all is well; the file, the change or the answer is not; the command line is not."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with 3, because 1 and 2 are what shells and programs answer for much else."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and give its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except (ConfigError, ChangeError) as error:
+        problems = str(error).splitlines()
+        if arguments.json:
+            _write_json({"problems": problems})
+        else:
+            sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+        return PROBLEMS
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="phased-rollout", description="Looks at phased rollouts; starts none.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = _Parser(add_help=False)
+    common.add_argument("--json", action="store_true", help="write JSON, for programs")
+    where = f"file to read (default: ${config.VARIABLE}, else include/channels.yaml)"
+
+    validate = commands.add_parser(
+        "validate", parents=[common], help="check channels.yaml and the changes that it names"
+    )
+    validate.add_argument("config", metavar="FILE", nargs="?", type=Path, help=where)
+    validate.set_defaults(run=_validate)
+
+    plan = commands.add_parser("plan", parents=[common], help="show what a run would do, in order")
+    plan.add_argument("rollout", metavar="ROLLOUT")
+    plan.add_argument("--change", metavar="DIR", help="another change than the configured one")
+    plan.add_argument("--config", metavar="FILE", type=Path, help=where)
+    plan.set_defaults(run=_plan, refuse=plan.error)
+
+    show = commands.add_parser("show", parents=[common], help="say which channel holds a target")
+    show.add_argument("target", metavar="TARGET", help="name of a target, or account id")
+    show.add_argument("--config", metavar="FILE", type=Path, help=where)
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    found = config.load(arguments.config)
+    problems: list[str] = []
+    for definition in found.definitions.values():
+        try:
+            if definition.change is not None:
+                _change(found, definition, definition.change)
+        except ChangeError as error:
+            problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
+    if problems:
+        raise ChangeError("\n".join(dict.fromkeys(problems)))
+    rollouts = {
+        name: sum(len(channel.targets) for channel in definition.channels)
+        for name, definition in found.definitions.items()
+    }
+    if arguments.json:
+        _write_json({"problems": [], "file": found.source, "targets": rollouts})
+    else:
+        counts = ", ".join(f"{name} ({count} targets)" for name, count in rollouts.items())
+        sys.stdout.write(f"{found.source}: all is well: {counts}\n")
+    return OK
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    found = config.load(arguments.config)
+    refuse: Callable[[str], NoReturn] = arguments.refuse
+    definition = found.definitions.get(arguments.rollout)
+    if definition is None:
+        known = list(found.definitions)
+        close = did_you_mean(arguments.rollout, known) or f": there is {', '.join(known)}"
+        refuse(f"no rollout {arguments.rollout!r}{close}")
+    source = str(Path(arguments.change).absolute()) if arguments.change else definition.change
+    if source is None:
+        refuse(f"{definition.name} has no change of its own: name one with --change")
+    plan = _as_json(definition, _change(found, definition, source))
+    if arguments.json:
+        _write_json(plan)
+    else:
+        write_plan(plan)
+    return OK
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    found = config.load(arguments.config)
+    held: list[Json] = [
+        {
+            "rollout": definition.name,
+            "channel": channel.name,
+            "channels": [each.name for each in definition.channels],
+            "target": target.name,
+            "address": dict(target.address),
+        }
+        for definition, channel, target in _targets(found)
+        if arguments.target in {target.name, *target.address.values()}
+    ]
+    if arguments.json:
+        _write_json({"target": arguments.target, "held": held})
+    elif held:
+        write_held(held)
+    else:
+        names = {target.name for *_, target in _targets(found)}
+        close = did_you_mean(arguments.target, names) or ": no channel holds it"
+        sys.stderr.write(f"no target {arguments.target!r} in {found.source}{close}\n")
+    return OK if held else PROBLEMS
+
+
+def _targets(found: Config) -> Iterator[tuple[Definition, Channel, Target]]:
+    for definition in found.definitions.values():
+        for channel in definition.channels:
+            for target in channel.targets:
+                yield definition, channel, target
+
+
+def _change(found: Config, definition: Definition, source: str) -> Change:
+    change = changes.load(source, base=Path(found.source).parent, given={})
+    if problems := changes.check_against(change, definition):
+        raise ChangeError("\n".join(problems))
+    return change
+
+
+def _as_json(definition: Definition, change: Change) -> Json:
+    soaks = sum((channel.soak for channel in definition.channels), timedelta())
+    return {
+        "rollout": definition.name,
+        "description": definition.description,
+        "schedule": definition.schedule,
+        "timezone": definition.timezone,
+        "on_failure": definition.on_failure.value,
+        "rollback": definition.rollback_scope.value,
+        "change": {"name": change.name, "digest": change.digest, "about": change.description},
+        "shortest_seconds": int(soaks.total_seconds()),
+        "channels": [_channel_as_json(channel, change) for channel in definition.channels],
+    }
+
+
+def _channel_as_json(channel: Channel, change: Change) -> Json:
+    return {
+        "name": channel.name,
+        "soak_seconds": int(channel.soak.total_seconds()),
+        "gate": sorted(channel.gate),
+        "max_failed": channel.max_failed,
+        "waves": [[target.name for target in wave] for wave in channel.handed_out()],
+        "at_once": channel.waves.at_once,
+        "parameters": {**change.parameters, **change.channels.get(channel.name, {})},
+        "targets": [
+            {
+                "name": target.name,
+                "address": dict(target.address),
+                "parameters": dict(change.targets.get(target.name, {})),
+            }
+            for target in channel.targets
+        ],
+    }
+
+
+def _write_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,72 @@
+"""The shape of a change's change.yaml, and how its values become those of CloudFormation."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from phased_rollout.config.fields import Strict, matching
+from phased_rollout.config.kinds import Capability
+
+MAX_VALUE = 4096
+"""CloudFormation's limit for the value of a parameter, in bytes."""
+
+
+def parameter_text(value: Any) -> str:
+    """Give a parameter's value as CloudFormation takes it; raises ValueError, without the value."""
+    if isinstance(value, list):
+        items = [parameter_text(item) for item in value if not isinstance(item, list)]
+        if len(items) < len(value):
+            raise ValueError("holds a list inside a list: make it one list")
+        if any("," in item for item in items):
+            raise ValueError("holds a ',' in an item, which would split it in two: remove it")
+        text = ",".join(items)
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, str):
+        text = value
+    elif isinstance(value, (int, float)) and math.isfinite(value):
+        text = str(value)
+    elif value is None:
+        raise ValueError("has no value: give it one, or remove it to use the template's default")
+    else:
+        raise ValueError("must be one value or a list of values: write JSON as text, in quotes")
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("holds half a character, which is no text: correct it")
+    if len(text.encode()) > MAX_VALUE:
+        raise ValueError(f"is longer than {MAX_VALUE} bytes: shorten it")
+    return text
+
+
+ParameterName = Annotated[
+    str,
+    matching(r"[A-Za-z0-9]{1,255}", "cannot name a parameter: use letters and digits only"),
+]
+Parameters = dict[ParameterName, Annotated[str, BeforeValidator(parameter_text)]]
+TagKey = Annotated[
+    str,
+    matching(
+        r"(?!aws:)[\w\s.:/=+@-]{1,128}",
+        "cannot be a tag's key: use letters, digits and .:/=+@-_, at most 128, not aws:…",
+    ),
+]
+TagValue = Annotated[str, matching(r"(?s).{0,256}", "is too long for a tag: use at most 256")]
+
+
+class Overrides(Strict):
+    """Parameters for some channels or targets only."""
+
+    channels: dict[str, Parameters] = Field(default_factory=dict)
+    targets: dict[str, Parameters] = Field(default_factory=dict)
+
+
+class Settings(Strict):
+    """The shape of change.yaml."""
+
+    description: str = ""
+    parameters: Parameters = Field(default_factory=dict)
+    overrides: Overrides = Overrides()
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict)
+    capabilities: list[Capability] = Field(default_factory=list)

@@ -1,0 +1,165 @@
+"""The rules that span several values: nothing twice, and no policy that cannot work.
+
+They read the parsed file itself and pass over what has not the right shape, so that their findings
+are told together with those of the schema, not one round later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from phased_rollout.config.document import Document
+from phased_rollout.config.problems import Path, Problems, in_words
+from phased_rollout.model.definition import GateKind, Waves
+
+MAX_WAVES = 1024
+"""Airflow's ``[core] max_map_length``: a channel's waves are one mapped task."""
+
+_ROLE_ACCOUNT = re.compile(r"arn:[^:]*:iam::(\d{12}):")
+
+Raw = Mapping[str, Any]
+
+
+def check(document: Document, problems: Problems) -> None:
+    """Note every problem that no single value shows."""
+    checks = _Checks(document, problems)
+    file = _mapping(document.root.value)
+    for name, rollout in _mapping(file.get("rollouts")).items():
+        checks.rollout(_mapping(rollout), ("rollouts", name), _mapping(file.get("defaults")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Where a value was met first."""
+
+    line: int
+    path: Path
+
+
+class _Checks:
+    def __init__(self, document: Document, problems: Problems) -> None:
+        self._document = document
+        self._problems = problems
+        self._stacks: dict[tuple[str, ...], _Seen] = {}
+
+    def rollout(self, rollout: Raw, path: Path, defaults: Raw) -> None:
+        substrate = _mapping(rollout.get("substrate"))
+        channels: dict[Any, _Seen] = {}
+        names: dict[Any, _Seen] = {}
+        addresses: dict[Any, _Seen] = {}
+        for position, channel in _mappings(rollout.get("channels")):
+            here: Path = (*path, "channels", position)
+            self._once(channels, channel.get("name"), (*here, "name"), "channel")
+            for number, target in _mappings(channel.get("targets")):
+                there: Path = (*here, "targets", number)
+                self._once(names, target.get("name"), (*there, "name"), "target")
+                self._address(target, there, substrate, addresses)
+            self._policy(channel, here, (channel, _mapping(rollout.get("defaults")), defaults))
+            self._gate(channel, here, rollout, defaults)
+
+    def _once(self, seen: dict[Any, _Seen], name: Any, path: Path, kind: str) -> None:
+        if not isinstance(name, str):
+            return
+        first = seen.setdefault(name, _Seen(self._line(path), path))
+        if first.path != path:
+            at = f"{in_words(first.path[2:-1])}, line {first.line}"
+            self._add(f"the {kind} {name!r} is there already ({at}): remove one of the two", path)
+
+    def _address(
+        self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]
+    ) -> None:
+        """Claim a target's address in its definition, and its stack among all definitions."""
+        if substrate.get("kind") != "cloudformation":
+            self._claim(addresses, _other_address(target), path, "this target", 2)
+            return
+        account, region = target.get("account"), target.get("region", substrate.get("region"))
+        if "region" not in target and "region" not in substrate:
+            self._add("missing: set it here or in the substrate", (*path, "region"))
+        if not isinstance(account, str) or not isinstance(region, str):
+            return
+        for key in ("role", "service_role"):
+            self._role(substrate.get(key), account, (*path, "account"))
+        what = f"account {account} in {region}"
+        if not self._claim(addresses, (account, region), path, what, 2):
+            return
+        stack = substrate.get("stack")
+        if isinstance(stack, str):
+            what = f"stack {stack} of {what}"
+            self._claim(self._stacks, (account, region, stack), path, what, 0)
+
+    def _claim(
+        self, seen: dict[Any, _Seen], address: Any, path: Path, what: str, shared: int
+    ) -> bool:
+        """Say whether this is the first to claim; ``shared`` parts of the paths go unsaid."""
+        if not address:
+            return True
+        first = seen.setdefault(address, _Seen(self._line(path), path))
+        if first.path == path:
+            return True
+        at = f"{in_words(first.path[shared:])}, line {first.line}"
+        self._add(f"{what} is there already ({at}): remove one of the two", path)
+        return False
+
+    def _role(self, role: Any, account: str, path: Path) -> None:
+        of = _ROLE_ACCOUNT.match(role) if isinstance(role, str) else None
+        if of and of[1] != account:
+            what = f"the substrate's role is one of account {of[1]}: write its name only"
+            self._add(what, path)
+
+    def _policy(self, channel: Raw, path: Path, levels: tuple[Raw, ...]) -> None:
+        targets = channel.get("targets")
+        count = len(targets) if isinstance(targets, list) else 0
+        if not any("soak" in level for level in levels):
+            self._add("missing: set it here or in defaults", (*path, "soak"))
+        size = _first(_mapping(level.get("waves")).get("size") for level in levels)
+        size = Waves().size if size is None else size
+        if isinstance(size, int) and size > 0 and -(-count // size) > MAX_WAVES:
+            needed = -(-count // MAX_WAVES)
+            what = f"{-(-count // size)} waves, but Airflow maps at most {MAX_WAVES}"
+            self._add(f"{what}: raise size to {needed} or more", (*path, "waves", "size"))
+        tolerated = _first(level.get("max_failed") for level in levels)
+        if isinstance(tolerated, int) and 0 < count <= tolerated:
+            what = f"{tolerated} of {count} targets may fail, so no failure would ever count"
+            self._add(f"{what}: tolerate fewer", (*path, "max_failed"))
+
+    def _gate(self, channel: Raw, path: Path, rollout: Raw, defaults: Raw) -> None:
+        levels = (channel, _mapping(rollout.get("defaults")), defaults)
+        gate = _first(level.get("gate") for level in levels)
+        kinds = [GateKind.HEALTH] if gate is None else gate if isinstance(gate, list) else [gate]
+        signals = channel.get("signals", rollout.get("signals"))
+        if GateKind.HEALTH in kinds and not signals:
+            what = "judges health, but no signals are set here or in the rollout: add one"
+            self._add(what, (*path, "gate"))
+        if "approval" in channel and GateKind.APPROVAL not in kinds:
+            what = "the gate asks for no approval: add approval to gate, or remove this"
+            self._add(what, (*path, "approval"))
+
+    def _line(self, path: Path) -> int:
+        return self._document.find(path)[0]
+
+    def _add(self, what: str, path: Path) -> None:
+        self._problems.add(what, line=self._line(path), path=path)
+
+
+def _mapping(value: Any) -> Raw:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: Any) -> Iterator[tuple[int, Raw]]:
+    for position, item in enumerate(value if isinstance(value, list) else []):
+        if isinstance(item, dict):
+            yield position, item
+
+
+def _first(values: Iterator[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _other_address(target: Raw) -> tuple[tuple[str, str], ...]:
+    address = {key: value for key, value in target.items() if key != "name"}
+    if not all(isinstance(value, str) for value in address.values()):
+        return ()
+    return tuple(sorted(address.items()))

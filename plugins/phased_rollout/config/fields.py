@@ -1,0 +1,237 @@
+"""The field types of our YAML files: how each is written, and what is said when it is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from phased_rollout.config.problems import did_you_mean
+from phased_rollout.model.definition import GateKind, OnFailure, RollbackScope
+
+# In a ValueError's text this stands for the value as it is written in the file.
+WRITTEN = "{written}"
+
+RESERVED_CHANNELS = frozenset(
+    {"plan", "preview", "authorize", "outcome", "rollback"}
+    | {"trip", "settled", "armed", "decide", "verdict"}
+)
+"""Task ids of the Dag itself and of its rollback group; ``after_…`` is reserved too."""
+
+MAX_DURATION = timedelta(days=90)
+
+_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_OF_MACHINES = {"localtime", "posixrules"}  # zones that differ from machine to machine
+_ANY_TIME = 1_700_000_000.0
+_PRESETS = {"@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
+
+T = TypeVar("T")
+
+
+class Strict(BaseModel):
+    """A mapping that knows its keys. Notes them in the context for the sake of suggestions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_known_keys(cls, data: Any, info: ValidationInfo) -> Any:
+        known = cls.model_fields
+        if isinstance(data, dict) and info.context is not None and not data.keys() <= known.keys():
+            info.context[id(data)] = sorted(known)
+        return data
+
+
+def matching(pattern: str, mend: str) -> AfterValidator:
+    """Accept text that matches as a whole."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"{WRITTEN} {mend}")
+        return text
+
+    return AfterValidator(check)
+
+
+def filled(mend: str) -> BeforeValidator:
+    """Refuse a mapping or list that is null or empty."""
+
+    def check(value: Any) -> Any:
+        if value is None or value in ([], {}):
+            raise ValueError(f"{'has no value' if value is None else 'is empty'}: {mend}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def choice(kinds: type[StrEnum]) -> Callable[[Any], StrEnum]:
+    """Accept one of an enumeration's words."""
+
+    def check(value: Any) -> StrEnum:
+        words = [kind.value for kind in kinds]
+        if not isinstance(value, str) or value not in words:
+            close = did_you_mean(value, words) if isinstance(value, str) else ""
+            raise ValueError(f"{WRITTEN} is not one of {', '.join(words)}{close}")
+        return kinds(value)
+
+    return check
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("has no value: give it one, or remove the key")
+    return value
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank: write something, or remove it")
+    return text
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"{WRITTEN} has no unit: write a duration such as 30s, 15m, 2h or 1d")
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not value:
+        raise ValueError(f"{WRITTEN} is no duration: write one such as 30s, 15m, 1h30m or 2d")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    if days > MAX_DURATION.days:
+        raise ValueError(f"{WRITTEN} is longer than {MAX_DURATION.days}d: shorten it")
+    duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    if not duration:
+        raise ValueError(f"{WRITTEN} is no time at all: make it longer than zero")
+    if duration > MAX_DURATION:
+        raise ValueError(f"{WRITTEN} is longer than {MAX_DURATION.days}d: shorten it")
+    return duration
+
+
+def _gate(value: Any) -> frozenset[GateKind]:
+    if value is None or value == []:
+        raise ValueError("is empty: choose from timer, health and approval")
+    kinds = value if isinstance(value, list) else [value]
+    check = choice(GateKind)
+    for kind in kinds:
+        try:
+            check(kind)
+        except ValueError as error:
+            shown = kind if isinstance(kind, str) else WRITTEN
+            raise ValueError(str(error).replace(WRITTEN, str(shown))) from None
+    if len(set(kinds)) < len(kinds):
+        raise ValueError("names a criterion twice: remove one of the two")
+    return frozenset(GateKind(kind) for kind in kinds)
+
+
+def _cron(text: str) -> str:
+    # Airflow's own parser, so that what passes here passes there; imported only when it is needed.
+    from croniter import CroniterBadDateError, croniter  # noqa: PLC0415
+
+    if text in _PRESETS:
+        return text
+    fields = text.split()
+    five = len(fields) == 5  # noqa: PLR2004 - Airflow's cron has no seconds
+    random = any(field[:1] in {"R", "r"} for field in fields)  # another time at every parse
+    if not five or random or not croniter.is_valid(text):
+        raise ValueError(
+            f'{WRITTEN} is no cron expression: write five fields such as "0 2 * * *", or null'
+        )
+    try:
+        croniter(text, start_time=_ANY_TIME).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{WRITTEN} never comes: choose days that exist") from None
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        if text in _OF_MACHINES:
+            raise ValueError(text)
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        close = (
+            did_you_mean(text, available_timezones() - _OF_MACHINES)
+            or ": write one such as Europe/Berlin"
+        )
+        raise ValueError(f"{WRITTEN} is no known time zone{close}") from None
+    return text
+
+
+def _dag_name(text: str) -> str:
+    if text.endswith("_emergency"):
+        raise ValueError(f"{WRITTEN} ends in _emergency, which is reserved: choose another name")
+    return text
+
+
+def _channel_name(text: str) -> str:
+    if text in RESERVED_CHANNELS or text.startswith("after_"):
+        raise ValueError(f"{WRITTEN} is reserved for a task of the Dag: choose another name")
+    return text
+
+
+Maybe = Annotated[T | None, BeforeValidator(_not_null)]
+"""A key that may be left out, but not be left empty."""
+
+Positive = Annotated[int, Field(ge=1)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$", "minLength": 2}
+    ),
+]
+Gate = Annotated[
+    frozenset[GateKind],
+    BeforeValidator(_gate),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [kind.value for kind in GateKind]},
+                {"type": "array", "items": {"enum": [kind.value for kind in GateKind]}},
+            ]
+        }
+    ),
+]
+FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
+Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+DagName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}",
+        "cannot name a Dag: use letters, digits, '_', '-' and '.', at most 200",
+    ),
+    AfterValidator(_dag_name),
+]
+ChannelName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}",
+        "cannot name a channel: use letters, digits, '_' and '-', at most 100",
+    ),
+    AfterValidator(_channel_name),
+]
+TargetName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}",
+        "cannot name a target: use letters, digits, '_', '-' and '.', at most 100",
+    ),
+]

@@ -1,0 +1,166 @@
+"""What each built-in kind of substrate and signal wants to be told; others come by entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
+from phased_rollout.config.fields import WRITTEN, Maybe, Strict, TargetName, Text, matching
+from phased_rollout.config.problems import did_you_mean
+
+OTHER = "kind=other"
+
+AccountId = Annotated[str, matching(r"\d{12}", "is no account id: write its 12 digits in quotes")]
+Region = Annotated[
+    str,
+    matching(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", "is no region: write one such as eu-central-1"),
+]
+StackName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z][A-Za-z0-9-]{0,127}",
+        "is no stack name: begin with a letter; letters, digits and '-', at most 128",
+    ),
+]
+Role = Annotated[
+    str,
+    matching(
+        r"(arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/)?([\w+=,.@{}-]+/)*[\w+=,.@{}-]{1,80}",
+        "is no IAM role: write its name, such as phased-rollout, or its ARN",
+    ),
+]
+Capability = Literal["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+ConnectionId = Annotated[
+    str,
+    matching(r"[\w#!()\-.:/\\]{1,250}", "is no connection id of Airflow: correct it"),
+]
+ExternalId = Annotated[
+    str,
+    matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
+]
+
+
+def _known(group: str) -> AfterValidator:
+    def check(kind: str) -> str:
+        # The entry points are asked only for a stranger: reading them takes 40 ms.
+        if kind not in BUILT_IN[group]:
+            known = [*BUILT_IN[group], *installed(group)]
+            if kind not in known:
+                close = did_you_mean(kind, known) or f": known are {', '.join(known)}"
+                raise ValueError(f"{WRITTEN} is no kind that is installed{close}")
+        return kind
+
+    return AfterValidator(check)
+
+
+SubstrateKind = Annotated[str, _known(SUBSTRATES)]
+SignalKind = Annotated[str, _known(SIGNALS)]
+
+
+def shape_of(group: str) -> Callable[[Any], str]:
+    """Choose by ``kind`` which model judges a mapping; a misspelt kind gets the one it meant."""
+
+    def choose(raw: Any) -> str:
+        kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+        known = BUILT_IN[group]
+        close = get_close_matches(kind, known, n=1) if isinstance(kind, str) else []
+        meant = close and (close[0] == kind or kind not in installed(group))
+        return f"kind={close[0]}" if meant else OTHER
+
+    return choose
+
+
+class Other(BaseModel):
+    """An adapter of another package: it judges its options itself."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    def options(self) -> dict[str, Any]:
+        """Give everything but the kind."""
+        return dict(self.model_extra or {})
+
+
+class OtherSubstrate(Other):
+    """A substrate of another package."""
+
+    kind: SubstrateKind
+
+
+class OtherSignal(Other):
+    """A health signal of another package."""
+
+    kind: SignalKind
+
+
+class OtherTarget(BaseModel):
+    """A target of another package's substrate: every key but the name is part of its address."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    __pydantic_extra__: dict[str, str]
+
+    name: TargetName
+
+    def address(self) -> dict[str, str]:
+        """Give everything but the name."""
+        return dict(self.__pydantic_extra__)
+
+
+class CloudFormation(Strict):
+    """One stack in every account.
+
+    :param connection: Airflow connection that may assume the role
+    :param role: role to assume in each target's account: its name, or an ARN with ``{account}``
+    :param region: of every target that names none
+    :param service_role: role that CloudFormation itself uses
+    :param capabilities: granted to every change, besides those that it asks for
+    """
+
+    kind: SubstrateKind
+    connection: ConnectionId
+    role: Role
+    stack: StackName
+    region: Maybe[Region] = None
+    external_id: Maybe[ExternalId] = None
+    service_role: Maybe[Role] = None
+    capabilities: Maybe[list[Capability]] = None
+
+    def options(self) -> dict[str, Any]:
+        """Give what was set."""
+        return self.model_dump(exclude={"kind"}, exclude_none=True)
+
+
+class AccountTarget(Strict):
+    """An AWS account in one region."""
+
+    name: TargetName
+    account: AccountId
+    region: Maybe[Region] = None
+
+
+class CloudWatchAlarms(Strict):
+    """The alarms in the target's region whose name begins with a prefix, or that carry a tag.
+
+    :param tag: one key with its value
+    :param connection: and role, external_id: those of the substrate unless set
+    """
+
+    kind: SignalKind
+    prefix: Maybe[Text] = None
+    tag: Maybe[dict[Text, Text]] = None
+    connection: Maybe[ConnectionId] = None
+    role: Maybe[Role] = None
+    external_id: Maybe[ExternalId] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.prefix) == bool(self.tag) or len(self.tag or ()) > 1:
+            raise ValueError("say which alarms: set either prefix, or tag with one key")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Give what was set."""
+        return self.model_dump(exclude={"kind"}, exclude_none=True)

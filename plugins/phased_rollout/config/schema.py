@@ -1,0 +1,129 @@
+"""The shape of channels.yaml. What it means as a whole is checked in checks.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import Discriminator, Field, Tag
+
+from phased_rollout.config.fields import (
+    ChannelName,
+    Cron,
+    DagName,
+    Duration,
+    FailurePolicy,
+    Gate,
+    Maybe,
+    Positive,
+    Scope,
+    Strict,
+    Text,
+    TimeZone,
+    filled,
+)
+from phased_rollout.config.kinds import (
+    OTHER,
+    SIGNALS,
+    SUBSTRATES,
+    AccountTarget,
+    CloudFormation,
+    CloudWatchAlarms,
+    OtherSignal,
+    OtherSubstrate,
+    OtherTarget,
+    shape_of,
+)
+
+SubstrateT = TypeVar("SubstrateT", CloudFormation, OtherSubstrate)
+TargetT = TypeVar("TargetT", AccountTarget, OtherTarget)
+
+Signal = Annotated[
+    Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")] | Annotated[OtherSignal, Tag(OTHER)],
+    Discriminator(shape_of(SIGNALS)),
+]
+
+
+class WaveSettings(Strict):
+    """How targets are handed out."""
+
+    size: Maybe[Positive] = None
+    at_once: Maybe[Positive] = None
+
+
+class ApprovalSettings(Strict):
+    """Who may let a channel graduate; nobody named is everybody with the right to answer."""
+
+    approvers: Maybe[list[Text]] = None
+    deadline: Maybe[Duration] = None
+
+
+class RollbackSettings(Strict):
+    """Which channels a rollback restores, and how many targets at a time."""
+
+    scope: Maybe[Scope] = None
+    waves: WaveSettings = WaveSettings()
+
+
+class ChannelSettings(Strict):
+    """What a channel may set, and inherits: from its rollout's defaults, then from the file's."""
+
+    soak: Maybe[Duration] = None
+    gate: Maybe[Gate] = None
+    waves: WaveSettings = WaveSettings()
+    max_failed: Maybe[Annotated[int, Field(ge=0)]] = None
+    approval: ApprovalSettings = ApprovalSettings()
+
+
+class RolloutSettings(Strict):
+    """What a rollout may set, and inherits from the file's defaults."""
+
+    timezone: Maybe[TimeZone] = None
+    on_failure: Maybe[FailurePolicy] = None
+    decide_within: Maybe[Duration] = None
+    authorize_within: Maybe[Duration] = None
+    rollback: RollbackSettings = RollbackSettings()
+
+
+class Defaults(ChannelSettings, RolloutSettings):
+    """The file's defaults: for rollouts and for channels."""
+
+
+class Channel(ChannelSettings, Generic[TargetT]):
+    """An ordered risk class of targets."""
+
+    name: ChannelName
+    signals: Maybe[list[Signal]] = None
+    targets: Annotated[list[TargetT], filled("name at least one target")]
+
+
+class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
+    """One definition: one Dag."""
+
+    description: Maybe[str] = None
+    schedule: Cron | None = None
+    change: Maybe[Text] = None
+    tags: Maybe[list[Text]] = None
+    substrate: SubstrateT
+    signals: Maybe[list[Signal]] = None
+    defaults: ChannelSettings = ChannelSettings()
+    channels: Annotated[list[Channel[TargetT]], filled("name at least one channel")]
+
+
+def _shape(raw: Any) -> str:
+    substrate = raw.get("substrate") if isinstance(raw, dict) else getattr(raw, "substrate", None)
+    return shape_of(SUBSTRATES)(substrate)
+
+
+AnyRollout = Annotated[
+    Annotated[Rollout[CloudFormation, AccountTarget], Tag("kind=cloudformation")]
+    | Annotated[Rollout[OtherSubstrate, OtherTarget], Tag(OTHER)],
+    Discriminator(_shape),
+]
+
+
+class File(Strict):
+    """All of channels.yaml."""
+
+    version: Literal[1]
+    defaults: Defaults = Defaults()
+    rollouts: Annotated[dict[DagName, AnyRollout], filled("name at least one rollout")]

@@ -1,0 +1,148 @@
+"""Applying a wave: verified, held, tolerated, refused; never behind an armed rollback."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import Artifact, TargetState
+from phased_rollout.operators.apply import ApplyOperator
+from phased_rollout.records import RolloutRecords
+from tests.builders import a_channel
+from tests.fakes import FakeSubstrate
+from tests.unit.conftest import begin
+
+CONTEXT: dict[str, Any] = {"run_id": "manual__1"}
+TARGETS = ["playground-1", "playground-2"]
+
+
+def apply(*targets: str) -> ApplyOperator:
+    wave = {"wave": 1, "targets": list(targets or TARGETS)}
+    return ApplyOperator(task_id="apply", definition="accounts", channel="playground", wave=wave)
+
+
+def entered(**channel: Any) -> RolloutRecords:
+    records = begin(a_channel("playground", **channel))
+    records.add(Kind.ENTERED, at=datetime.now(UTC), channel="playground")
+    return records
+
+
+def kinds(records: RolloutRecords, target: str) -> list[str]:
+    return [e.kind for e in records.of_targets("playground").entries if e.target == target]
+
+
+def test_a_wave_succeeds_with_the_moment_of_its_verification(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered()
+    moment = datetime.fromisoformat(apply().execute(CONTEXT))
+    assert records.ledger().last(Kind.APPLIED, channel="playground") == moment
+    assert [kinds(records, name) for name in TARGETS] == [["verified"], ["verified"]]
+    assert sorted(substrate.calls) == ["apply playground-1", "apply playground-2"]
+
+
+def test_what_ran_before_is_recorded_before_the_first_mutation_and_kept(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered()
+    old = Artifact("old", {"template": "old"})
+    substrate.running["playground-1"] = old
+    apply().execute(CONTEXT)
+    apply().execute(CONTEXT)
+    assert records.before(channel="playground", target="playground-1") == TargetState(old)
+
+
+def test_a_refusal_fails_the_task_without_a_retry_and_names_the_target(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered()
+    substrate.refuses.add("playground-2")
+    with pytest.raises(AirflowFailException, match=r"^playground-2: playground-2 says no$"):
+        apply().execute(CONTEXT)
+    assert kinds(records, "playground-2") == ["refused"]
+    assert kinds(records, "playground-1") == ["verified"]
+
+
+def test_a_target_that_cannot_be_reached_holds_without_a_slot(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered()
+    substrate.unreachable.add("playground-2")
+    with pytest.raises(TaskDeferred) as deferred:
+        apply().execute(CONTEXT)
+    assert list(deferred.value.trigger.tokens) == ["playground-2"]
+    assert [r["reason"] for r in records.details(Kind.HELD)] == [
+        "playground-2 cannot be reached, which is no failure of the change: "
+        "playground-2 does not answer"
+    ]
+    substrate.unreachable.clear()
+    apply().resume(CONTEXT, {}, **deferred.value.kwargs)
+    assert kinds(records, "playground-2") == ["verified"]
+    assert substrate.calls == ["apply playground-1", "apply playground-2"]
+
+
+def test_a_refusal_does_not_wait_for_a_target_that_cannot_be_reached(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    entered()
+    substrate.unreachable.add("playground-1")
+    substrate.refuses.add("playground-2")
+    with pytest.raises(AirflowFailException, match="playground-2 says no"):
+        apply().execute(CONTEXT)
+
+
+def test_an_operation_of_somebody_else_is_waited_for(store: Path, substrate: FakeSubstrate) -> None:
+    records = entered()
+    substrate.busy.add("playground-1")
+    with pytest.raises(TaskDeferred):
+        apply("playground-1").execute(CONTEXT)
+    assert records.captured("playground") == []
+
+
+def test_nothing_is_applied_once_a_rollback_is_armed(store: Path, substrate: FakeSubstrate) -> None:
+    records = entered()
+    records.add(Kind.ARMED, at=datetime.now(UTC), reason="test")
+    with pytest.raises(AirflowFailException, match="a rollback is armed"):
+        apply().execute(CONTEXT)
+    assert substrate.calls == []
+
+
+def test_a_failure_within_the_tolerance_is_restored_at_once_and_the_channel_goes_on(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered(max_failed=1)
+    substrate.refuses.add("playground-2")
+    apply().execute(CONTEXT)
+    assert kinds(records, "playground-2") == ["refused", "excepted"]
+    assert "restore playground-2" in substrate.calls
+
+
+def test_a_failure_beyond_the_tolerance_fails(store: Path, substrate: FakeSubstrate) -> None:
+    entered(targets=3, max_failed=1)
+    substrate.refuses |= {"playground-1", "playground-2"}
+    apply("playground-1").execute(CONTEXT)
+    with pytest.raises(AirflowFailException, match="playground-2 says no"):
+        apply("playground-2").execute(CONTEXT)
+
+
+def test_a_retry_leaves_a_tolerated_target_alone(store: Path, substrate: FakeSubstrate) -> None:
+    entered(max_failed=1)
+    substrate.refuses.add("playground-2")
+    apply().execute(CONTEXT)
+    substrate.calls.clear()
+    apply().execute(CONTEXT)
+    assert substrate.calls == ["apply playground-1"]
+
+
+def test_a_target_outside_the_channel_is_never_touched(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    entered()
+    with pytest.raises(Exception, match="not in channel playground of the plan: other"):
+        apply("other").execute(CONTEXT)
+    assert substrate.calls == []

@@ -1,0 +1,216 @@
+"""Restoring a channel, and the verdict that sweeps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+)
+
+from phased_rollout.errors import RefusedError
+from phased_rollout.model.change import Change
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import Plan
+from phased_rollout.model.target_state import Progress, TargetState
+from phased_rollout.operators.callbacks import record_and_arm
+from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
+from phased_rollout.operators.restore import RestoreOperator
+from phased_rollout.records import RolloutRecords
+from phased_rollout.rollout import Rollout
+from tests.builders import NAMES, a_channel, a_plan
+from tests.fakes import FakeSubstrate
+from tests.unit.conftest import begin
+
+CONTEXT: dict[str, Any] = {"run_id": "manual__1"}
+
+
+def rollback(channel: str) -> RestoreOperator:
+    return RestoreOperator(task_id=channel, definition="accounts", channel=channel)
+
+
+def verdict() -> VerdictOperator:
+    return VerdictOperator(task_id="verdict", definition="accounts")
+
+
+def touched(*channels: str) -> RolloutRecords:
+    records = begin(*(a_channel(name) for name in NAMES))
+    for channel in channels:
+        records.add(Kind.ENTERED, at=datetime.now(UTC), channel=channel)
+        for n in (1, 2):
+            records.capture(
+                TargetState(None), channel=channel, target=f"{channel}-{n}", at=datetime.now(UTC)
+            )
+    return records
+
+
+def graduate(records: RolloutRecords, *channels: str) -> None:
+    for channel in channels:
+        for kind in (Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY, Kind.GRADUATED):
+            records.add(kind, at=datetime.now(UTC), channel=channel)
+
+
+def test_what_was_touched_is_restored(store: Path, substrate: FakeSubstrate) -> None:
+    records = touched("playground")
+    assert rollback("playground").execute(CONTEXT) == (
+        "2 targets of playground run what they ran before"
+    )
+    assert sorted(substrate.calls) == ["restore playground-1", "restore playground-2"]
+    assert records.ledger().happened(Kind.ROLLED_BACK, channel="playground")
+
+
+def test_the_fence_is_written_before_anything_is_restored(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = touched("playground")
+    substrate.busy.add("playground-1")
+    substrate.unreachable.add("playground-2")
+    with pytest.raises(TaskDeferred):
+        rollback("playground").execute(CONTEXT)
+    assert records.ledger().happened(Kind.ROLLING_BACK, channel="playground")
+    assert not records.ledger().happened(Kind.ROLLED_BACK, channel="playground")
+
+
+def test_a_channel_that_was_never_entered_is_skipped(store: Path, substrate: FakeSubstrate) -> None:
+    touched("playground")
+    with pytest.raises(AirflowSkipException):
+        rollback("production").execute(CONTEXT)
+    assert substrate.calls == []
+
+
+def test_a_run_without_a_plan_has_nothing_to_restore(store: Path, substrate: FakeSubstrate) -> None:
+    with pytest.raises(AirflowSkipException, match="no channel was entered"):
+        rollback("playground").execute(CONTEXT)
+    with pytest.raises(AirflowFailException, match="no plan was frozen: no target was touched"):
+        verdict().execute(CONTEXT)
+
+
+def test_a_restore_that_fails_is_named_and_the_others_happen(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = touched("playground")
+    restore = FakeSubstrate.restore
+
+    def refuse(self: FakeSubstrate, target: Any, **kwargs: Any) -> Progress:
+        if target.name == "playground-1":
+            raise RefusedError("termination protection")
+        return restore(self, target, **kwargs)
+
+    monkeypatch.setattr(FakeSubstrate, "restore", refuse)
+    text = "not restored: playground-1 of playground: termination protection"
+    with pytest.raises(AirflowException, match=text):
+        rollback("playground").execute(CONTEXT)
+    assert substrate.calls == ["restore playground-2"]
+    monkeypatch.undo()
+    assert not records.ledger().happened(Kind.ROLLED_BACK, channel="playground")
+
+
+def test_a_target_that_stays_unreachable_is_given_up_after_waiting(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    touched("playground")
+    substrate.unreachable.add("playground-1")
+    with pytest.raises(TaskDeferred) as deferred:
+        rollback("playground").execute(CONTEXT)
+    with pytest.raises(AirflowException, match="not restored: playground-1 of playground"):
+        rollback("playground").resume(
+            CONTEXT, {"pending": ["playground-1"]}, **deferred.value.kwargs
+        )
+
+
+def test_nothing_is_restored_over_a_newer_rollout(store: Path, substrate: FakeSubstrate) -> None:
+    touched("playground")
+    plan = a_plan()
+    newer = Plan(plan.definition, "manual__2", "c", "change", made_at=datetime.now(UTC))
+    Rollout.open("accounts", "manual__2").records.freeze(newer, Change("c", {"a": "b"}))
+    with pytest.raises(AirflowException, match="a newer rollout of this definition has begun"):
+        rollback("playground").execute(CONTEXT)
+    assert substrate.calls == []
+
+
+def test_the_verdict_restores_in_reverse_what_no_other_task_did(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    touched("playground", "test")
+    with pytest.raises(AirflowFailException) as failed:
+        verdict().execute(CONTEXT)
+    assert [call.rpartition("-")[0] for call in substrate.calls] == [
+        "restore test",
+        "restore test",
+        "restore playground",
+        "restore playground",
+    ]
+    assert "the rollout is not complete" in str(failed.value)
+    assert "restored: test-1 of test: restored" in str(failed.value)
+
+
+def test_the_verdict_restores_nothing_twice(store: Path, substrate: FakeSubstrate) -> None:
+    touched("playground")
+    rollback("playground").execute(CONTEXT)
+    substrate.calls.clear()
+    with pytest.raises(AirflowFailException):
+        verdict().execute(CONTEXT)
+    assert substrate.calls == []
+
+
+def test_the_verdict_keeps_what_a_person_decided_to_keep(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = touched("playground")
+    records.add(Kind.KEPT, at=datetime.now(UTC), user="alice")
+    with pytest.raises(AirflowFailException):
+        verdict().execute(CONTEXT)
+    assert substrate.calls == []
+
+
+def test_a_complete_run_passes_the_verdict(store: Path, substrate: FakeSubstrate) -> None:
+    records = touched()
+    graduate(records, *NAMES)
+    outcome = OutcomeOperator(task_id="outcome", definition="accounts")
+    assert outcome.execute(CONTEXT) == "change (cccccccccccc) graduated"
+    assert verdict().execute(CONTEXT) == "complete"
+    assert substrate.calls == []
+
+
+def test_an_outcome_that_a_user_marked_success_does_not_end_green(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = touched()
+    graduate(records, *NAMES)
+    with pytest.raises(AirflowFailException, match="the outcome was never recorded"):
+        verdict().execute(CONTEXT)
+
+
+class FakeTask:
+    dag_id, run_id, task_id, map_index, try_number = "accounts", "manual__1", "test.soak", -1, 1
+
+
+def test_a_failure_is_recorded_once_and_arms_the_rollback(store: Path) -> None:
+    records = touched("playground")
+    context = {"ti": FakeTask(), "exception": ValueError("harm")}
+    record_and_arm(context)
+    record_and_arm(context)
+    assert [(r["channel"], r["task"], r["reason"]) for r in records.details(Kind.FAILED)] == [
+        ("test", "test.soak", "harm")
+    ]
+    assert [r["reason"] for r in records.details(Kind.ARMED)] == ["test.soak: harm"]
+
+
+def test_a_lost_process_is_recorded_without_an_exception(store: Path) -> None:
+    records = touched("playground")
+    record_and_arm({"ti": FakeTask(), "exception": None})
+    assert [r["reason"] for r in records.details(Kind.FAILED)] == [
+        "the process of the task was lost"
+    ]
+
+
+def test_a_failure_before_there_is_a_plan_is_recorded_but_arms_nothing(store: Path) -> None:
+    records = Rollout.open("accounts", "manual__1").records
+    record_and_arm({"ti": FakeTask(), "exception": ValueError("no change")})
+    assert [e.kind for e in records.ledger().entries] == ["failed"]

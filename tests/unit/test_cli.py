@@ -1,0 +1,255 @@
+"""What the command line answers, to people and to programs, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+
+import pytest
+
+from phased_rollout import changes
+from phased_rollout.cli import main
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+CHANNELS = """\
+version: 1
+defaults: {gate: timer, waves: {size: 2}}
+rollouts:
+  accounts:
+    description: All accounts
+    schedule: "0 2 * * *"
+    change: changes/longer
+    substrate: {kind: cloudformation, connection: aws, role: r, stack: s, region: us-east-1}
+    channels:
+      - name: playground
+        soak: 1h30m
+        targets: [{name: playground-1, account: "000000000001"}]
+      - name: production
+        soak: 2d
+        targets:
+          - {name: production-1, account: "000000000002"}
+          - {name: production-2, account: "000000000003"}
+          - {name: production-3, account: "000000000004"}
+"""
+SETTINGS = """\
+description: Keep the logs longer
+parameters: {Days: 30}
+overrides: {channels: {production: {Days: 365}}, targets: {production-3: {Days: 7}}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    folder = tmp_path / "changes" / "longer"
+    folder.mkdir(parents=True)
+    (folder / "change.yaml").write_text(SETTINGS)
+    (folder / "template.yaml").write_text("Parameters: {Days: {}}\nResources: {A: {Type: B}}\n")
+    (tmp_path / "channels.yaml").write_text(CHANNELS)
+    return tmp_path / "channels.yaml"
+
+
+def test_a_good_file_validates(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(file)]) == 0
+    assert capsys.readouterr() == (f"{file}: all is well: accounts (4 targets)\n", "")
+
+
+def test_a_bad_file_exits_1_with_its_problems(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(CHANNELS.replace("soak: 2d", "soka: 2d"))
+    problems = [
+        f"{file}:13: rollouts.accounts.channels[1].soak: missing: set it here or in defaults",
+        f"{file}:14: rollouts.accounts.channels[1].soka: unknown key, did you mean 'soak'?",
+    ]
+    assert main(["validate", str(file)]) == 1
+    assert capsys.readouterr() == ("", "".join(f"{problem}\n" for problem in problems))
+    assert main(["validate", str(file), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"problems": problems}
+
+
+def test_the_changes_that_the_file_names_are_validated_too(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = file.parent / "changes" / "longer"
+    (folder / "change.yaml").write_text("overrides: {channels: {prodution: {}}}")
+    assert main(["validate", str(file)]) == 1
+    assert capsys.readouterr().err == (
+        "accounts: change 'longer': overrides.channels.prodution: accounts has no such channel, "
+        "did you mean 'production'?\n"
+    )
+
+
+def test_validate_tells_programs_what_it_read(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", "--json", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "problems": [],
+        "file": str(file),
+        "targets": {"accounts": 4},
+    }
+
+
+def test_a_plan_shows_channels_in_order_with_what_each_gets(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["plan", "accounts", "--config", str(file)]) == 0
+    digest = changes.load("changes/longer", base=file.parent, given={}).digest[:12]
+    lines = [line.strip(" ─") for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line] == [
+        "accounts: All accounts",
+        f"change longer ({digest}): Keep the logs longer",
+        "runs 0 2 * * * (UTC), takes at least 2d1h30m (the sum of the soaks)",
+        "on failure: rollback, all_channels",
+        "channel         targets        waves          soak    gate    parameters",
+        "1. playground   playground-1   1, 4 at once   1h30m   timer   Days=30",
+        "2. production   production-1   2, 4 at once   2d      timer   Days=365",
+        "production-2                                  production-3: Days=7",
+        "production-3",
+    ]
+
+
+def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "accounts", "--config", str(file), "--json"]) == 0
+    change = changes.load("changes/longer", base=file.parent, given={})
+    plan = json.loads(capsys.readouterr().out)
+    playground, production = plan.pop("channels")
+    assert plan == {
+        "rollout": "accounts",
+        "description": "All accounts",
+        "schedule": "0 2 * * *",
+        "timezone": "UTC",
+        "on_failure": "rollback",
+        "rollback": "all_channels",
+        "change": {
+            "name": "longer",
+            "digest": change.digest,
+            "about": "Keep the logs longer",
+        },
+        "shortest_seconds": 5400 + 2 * 86400,
+    }
+    assert playground == {
+        "name": "playground",
+        "soak_seconds": 5400,
+        "gate": ["timer"],
+        "max_failed": 0,
+        "waves": [["playground-1"]],
+        "at_once": 4,
+        "parameters": {"Days": "30"},
+        "targets": [
+            {
+                "name": "playground-1",
+                "address": {"account": "000000000001", "region": "us-east-1"},
+                "parameters": {},
+            }
+        ],
+    }
+    assert production["waves"] == [["production-1", "production-2"], ["production-3"]]
+    assert production["parameters"] == {"Days": "365"}
+    assert production["targets"][2]["parameters"] == {"Days": "7"}
+
+
+def test_a_plan_of_another_change_is_found_from_where_one_stands(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file.parent / "changes" / "longer").rename(file.parent / "other")
+    monkeypatch.chdir(file.parent)
+    command = ["plan", "accounts", "--config", str(file), "--change", "other", "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["change"]["name"] == "other"
+
+
+def test_a_plan_of_a_bad_change_exits_1(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "accounts", "--config", str(file), "--change", "/nowhere"]) == 1
+    assert capsys.readouterr().err == (
+        "/nowhere: no such folder: create it, or correct the name of the change\n"
+    )
+
+
+@pytest.mark.parametrize("asked", ["production-2", "000000000003"])
+def test_show_says_which_channel_holds_a_target(
+    file: Path, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    assert main(["show", asked, "--config", str(file)]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[3:4]] == [
+        ["accounts", "production", "(2", "of", "2)", "production-2", "000000000003", "us-east-1"]
+    ]
+    assert main(["show", asked, "--config", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "target": asked,
+        "held": [
+            {
+                "rollout": "accounts",
+                "channel": "production",
+                "channels": ["playground", "production"],
+                "target": "production-2",
+                "address": {"account": "000000000003", "region": "us-east-1"},
+            }
+        ],
+    }
+
+
+def test_show_of_a_target_that_nobody_holds_exits_1(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "production-9", "--config", str(file)]) == 1
+    assert capsys.readouterr().err == (
+        f"no target 'production-9' in {file}, did you mean 'production-3'?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ([], "phased-rollout: error: the following arguments are required: COMMAND"),
+        (["validate", "a", "b"], "phased-rollout: error: unrecognized arguments: b"),
+        (["plan"], "phased-rollout plan: error: the following arguments are required: ROLLOUT"),
+        (
+            ["plan", "acounts"],
+            "phased-rollout plan: error: no rollout 'acounts', did you mean 'accounts'?",
+        ),
+    ],
+)
+def test_a_wrong_command_line_exits_3(
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    error: str,
+) -> None:
+    monkeypatch.setenv("PHASED_ROLLOUT_CONFIG", str(file))
+    with pytest.raises(SystemExit) as exited:
+        main(command)
+    assert exited.value.code == 3
+    assert capsys.readouterr().err.splitlines()[-1] == error
+
+
+def test_a_plan_without_any_change_is_a_wrong_command_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(CHANNELS.replace("    change: changes/longer\n", ""))
+    with pytest.raises(SystemExit) as exited:
+        main(["plan", "accounts", "--config", str(file)])
+    assert exited.value.code == 3
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "phased-rollout plan: error: accounts has no change of its own: name one with --change"
+    )
+
+
+def test_it_starts_quickly(file: Path) -> None:
+    code = "import sys; from phased_rollout.cli import main; sys.exit(main())"
+    before = getrusage(RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-c", code, "validate", str(file)],
+        env={"PYTHONPATH": str(PLUGINS)},
+        check=True,
+        capture_output=True,
+    )
+    after = getrusage(RUSAGE_CHILDREN)
+    # 0.3 s of CPU; Airflow alone would take 2. Not wall time, which other processes stretch.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
