@@ -1,0 +1,1 @@
+"""CloudFormation with ChangeSets, staged statuses and rollbacks, over moto's resources."""
