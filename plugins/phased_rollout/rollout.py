@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -78,7 +76,7 @@ class Rollout:
         self, target: Target, *, allow: Callable[[], None], clock: Callable[[], datetime]
     ) -> Callable[[], AbstractContextManager[None]]:
         """Build the guard of mutating calls: the target's lock, and under it ``allow``."""
-        owner = f"{self.records.run_id} {socket.gethostname()}:{os.getpid()}"
+        owner = locks.Owner.this_process(self.records.run_id)
 
         @contextmanager
         def guarded() -> Iterator[None]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 from airflow.sdk import ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
 from phased_rollout.errors import LockedError, RecordError, RecordExistsError
-from phased_rollout.locks import LEASE, held
+from phased_rollout.locks import LEASE, Owner, held
 from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Entry, Kind
 from phased_rollout.model.target_state import Artifact, TargetState
@@ -101,7 +105,7 @@ def test_records_on_object_storage_are_created_once_too(monkeypatch: pytest.Monk
         assert records.plan() == a_plan()
         assert records.ledger().entries == (Entry(START, Kind.ENTERED, "test"),)
         assert records.captured("test") == []
-        with held(records, target="a", owner="me", clock=lambda: START):
+        with held(records, target="a", owner=Owner.this_process("run 1"), clock=lambda: START):
             pass
     finally:
         server.stop()
@@ -167,29 +171,50 @@ def test_a_newer_rollout_of_the_definition_is_seen(store: RecordStore) -> None:
     assert (old.newer(), new.newer()) == ("run 2", None)
 
 
+HERE = Owner.this_process("run 1")
+ELSEWHERE = replace(HERE, host="another")
+
+
+def at_start() -> datetime:
+    return START
+
+
 def test_a_second_holder_of_a_lock_is_refused_until_it_is_released(
     records: RolloutRecords,
 ) -> None:
-    def clock() -> datetime:
-        return START
-
-    with held(records, target="a", owner="first", clock=clock):
-        second = held(records, target="a", owner="second", clock=clock)
-        with pytest.raises(LockedError, match="a is being changed by first"):
+    with held(records, target="a", owner=HERE, clock=at_start):
+        second = held(records, target="a", owner=ELSEWHERE, clock=at_start)
+        with pytest.raises(LockedError, match="a is being changed by run 1"):
             second.__enter__()
-        with held(records, target="b", owner="second", clock=clock):
+        with held(records, target="b", owner=ELSEWHERE, clock=at_start):
             pass
-    with held(records, target="a", owner="second", clock=clock):
+    with held(records, target="a", owner=ELSEWHERE, clock=at_start):
         pass
 
 
-def test_a_lock_of_a_killed_holder_expires(records: RolloutRecords) -> None:
-    lost = held(records, target="a", owner="killed", clock=lambda: START)
+def test_a_lock_of_a_holder_that_cannot_be_seen_expires(records: RolloutRecords) -> None:
+    lost = held(records, target="a", owner=ELSEWHERE, clock=at_start)
     lost.__enter__()
     before, after = START + LEASE - timedelta(seconds=1), START + LEASE + timedelta(seconds=1)
     with pytest.raises(LockedError):
-        held(records, target="a", owner="next", clock=lambda: before).__enter__()
-    with held(records, target="a", owner="next", clock=lambda: after):
+        held(records, target="a", owner=HERE, clock=lambda: before).__enter__()
+    with held(records, target="a", owner=HERE, clock=lambda: after):
+        pass
+
+
+def test_a_lock_of_a_process_that_was_killed_here_is_taken_over_at_once(
+    records: RolloutRecords,
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = psutil.Process(child.pid).create_time()
+    killed = replace(HERE, pid=child.pid, born=born)
+    lost = held(records, target="a", owner=killed, clock=at_start)
+    lost.__enter__()
+    with pytest.raises(LockedError):
+        held(records, target="a", owner=HERE, clock=at_start).__enter__()
+    child.kill()
+    child.wait()
+    with held(records, target="a", owner=HERE, clock=at_start):
         pass
 
 

@@ -13,7 +13,7 @@ from phased_rollout.model.target_state import Artifact, Preview, Progress, Targe
 
 Mutation = Callable[[], AbstractContextManager[None]]
 """Entered right around each mutating call: takes the target's lock and checks that no rollback is
-armed and no newer rollout has begun. Raises GuardError or LockedError; the call is then not made."""
+armed and no newer rollout has begun. Raises GuardError or LockedError instead of letting it be."""
 
 
 class Substrate(Protocol):
