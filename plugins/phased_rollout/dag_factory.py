@@ -13,6 +13,7 @@ from airflow.sdk import (
     Param,
     TaskGroup,
     TriggerRule,
+    get_parsing_context,
 )
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
@@ -40,11 +41,17 @@ RETRY_DELAY = timedelta(seconds=5)
 
 
 def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
-    """Build the Dags of all definitions, by Dag id; raises ConfigError on a bad file."""
+    """Build the Dags of all definitions, by Dag id; raises ConfigError on a bad file.
+
+    A task parses the Dag file again: then only its own Dag is built.
+    """
     found = source or config.load()
     base = str(Path(found.source).resolve().parent)
+    wanted = get_parsing_context().dag_id
     return {
-        name: build_dag(definition, base=base) for name, definition in found.definitions.items()
+        name: build_dag(definition, base=base)
+        for name, definition in found.definitions.items()
+        if wanted in (None, name)
     }
 
 

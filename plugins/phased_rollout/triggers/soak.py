@@ -58,12 +58,12 @@ class SoakTrigger(BaseTrigger):
         until = datetime.fromisoformat(self.until)
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
         watch = await in_thread(Watch.of, rollout, self.channel)
-        while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
+        while _left(until) > 0:
             decision = await self._look(watch)
             if decision.verdict is Verdict.ROLL_BACK:
                 yield TriggerEvent({"harm": decision.reason})
                 return
-            await asyncio.sleep(max(0.0, min(left, self.interval)))
+            await asyncio.sleep(max(0.0, min(_left(until), self.interval)))
         yield TaskSuccessEvent()
 
     async def _look(self, watch: Watch) -> Decision:
@@ -72,3 +72,7 @@ class SoakTrigger(BaseTrigger):
         for o in unknown:
             self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
         return judge(observations)
+
+
+def _left(until: datetime) -> float:
+    return (until - datetime.now(UTC)).total_seconds()

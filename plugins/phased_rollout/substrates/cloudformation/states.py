@@ -1,0 +1,159 @@
+"""What a stack's status means, and how the things of a rollout are named on AWS."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from phased_rollout.errors import ChangeError, RefusedError
+from phased_rollout.model.digest import digest_of
+from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
+from phased_rollout.substrates.cloudformation.api import StackApi
+from phased_rollout.substrates.cloudformation.stack import Stack
+from phased_rollout.substrates.cloudformation.template import (
+    HIDDEN,
+    LIMIT,
+    artifact,
+    canonical,
+    declared,
+    parsed,
+)
+
+_GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+_ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"})
+REMEDIES = {
+    "ROLLBACK_COMPLETE": "its creation failed and nothing of it is left: delete the stack",
+    "ROLLBACK_FAILED": "its creation failed and could not be undone: delete the stack",
+    "CREATE_FAILED": "its creation failed: delete the stack",
+    "DELETE_FAILED": "it could not be deleted: delete it, keeping the resources that resist",
+    "UPDATE_FAILED": "an update failed and was not undone: roll the stack back "
+    "(`aws cloudformation rollback-stack`) or update it by hand",
+    "UPDATE_ROLLBACK_FAILED": "an update failed and could not be undone: mend the cause, then "
+    "`aws cloudformation continue-update-rollback`",
+    "IMPORT_ROLLBACK_FAILED": "an import failed and could not be undone: mend it by hand",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a token is called on AWS: ChangeSets and requests name the rollout and the attempt.
+
+    :param token: ``<rollout>-<attempt>``
+    """
+
+    token: str
+
+    @property
+    def rollout(self) -> str:
+        """Start of the names of all that this rollout applies and restores."""
+        return f"phased-rollout-{_slug(self.token.partition('-')[0])}-"
+
+    @property
+    def previews(self) -> str:
+        """Start of the names of all that this rollout previews."""
+        return f"phased-preview-{_slug(self.token.partition('-')[0])}-"
+
+    @property
+    def attempt(self) -> str:
+        """Name of the ChangeSet, and client token of the operation."""
+        return self.rollout + self._slug_of_attempt
+
+    @property
+    def preview(self) -> str:
+        """Name of the ChangeSet of a preview."""
+        return self.previews + self._slug_of_attempt
+
+    @property
+    def _slug_of_attempt(self) -> str:
+        return _slug(self.token.partition("-")[2] or "0")
+
+
+def _slug(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9-]{1,40}", text) else digest_of(text)[:16]
+
+
+def words_of(api: StackApi) -> str:
+    """Name the stack and where it is."""
+    return f"stack {api.name!r} in {api.hook.access}"
+
+
+def waiting(stack: Stack) -> Progress:
+    """Say that an operation is under way."""
+    return Progress(Outcome.WAITING, f"stack {stack.name!r}: {stack.words}")
+
+
+def state_of(api: StackApi, stack: Stack | None) -> TargetState:
+    """Say what a stack runs; ``CloudFormationSubstrate.read`` tells the rules."""
+    if stack is None:
+        return TargetState(running=None, detail="no stack")
+    if stack.is_shell:
+        return TargetState(running=None, detail=f"{stack.status}: nothing was created yet")
+    if stack.status == "ROLLBACK_COMPLETE":
+        return TargetState(running=None, healthy=False, detail=stack.words)
+    if stack.status in _GOOD or stack.status in _ROLLED_BACK:
+        healthy = stack.status in _GOOD
+        return TargetState(running=_reported(api, stack), healthy=healthy, detail=stack.words)
+    unknown = {"unknown": stack.status, "stack": stack.arn}
+    return TargetState(
+        running=Artifact(digest=digest_of(unknown), body=unknown),
+        settled=not stack.in_progress,
+        healthy=stack.in_progress,
+        detail=stack.words,
+    )
+
+
+def _reported(api: StackApi, stack: Stack) -> Artifact:
+    text = api.template(stack)
+    try:
+        known = declared(parsed(text))
+    except ChangeError:  # CloudFormation took it, so it is a template all the same
+        known = {}
+    hidden = {name for name, parameter in known.items() if parameter.hidden}
+    hidden |= {name for name, value in stack.parameters.items() if value == HIDDEN}
+    shown = {name: value for name, value in stack.parameters.items() if name not in hidden}
+    return artifact(
+        text,
+        parameters=shown,
+        hidden=frozenset(hidden),
+        tags=stack.tags,
+        capabilities=stack.capabilities,
+    )
+
+
+def differing(running: Artifact | None, wanted: Artifact) -> str:
+    """Name what differs; never a value."""
+    if running is None:
+        return "nothing is there"
+    if "unknown" in running.body:
+        return "what it runs cannot be said"
+    templates = {canonical(each.body["template"]) for each in (running, wanted)}
+    parts = ["the template differs"] if len(templates) > 1 else []
+    for what in ("parameters", "tags"):
+        ours, theirs = wanted.body[what], running.body[what]
+        names = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
+        parts += [f"{what} differ: {', '.join(names)}"] if names else []
+    return "; ".join(parts) or "it reads back another digest"
+
+
+def broken(api: StackApi, stack: Stack) -> str:
+    """Say what a broken stack needs."""
+    return f"{words_of(api)} is in {stack.words}: {REMEDIES[stack.status]}, then try again"
+
+
+def refuse_broken(api: StackApi, stack: Stack | None) -> None:
+    """Raise RefusedError for a stack that takes no change in its status."""
+    if stack and stack.status in REMEDIES:
+        raise RefusedError(broken(api, stack))
+
+
+def refuse_unrestorable(api: StackApi, earlier: Artifact) -> None:
+    """Raise RefusedError for an earlier configuration that cannot be put back."""
+    if "unknown" in earlier.body:
+        raise RefusedError(
+            f"{words_of(api)} cannot be restored: it was in {earlier.body['unknown']} before"
+        )
+    if len(earlier.body["template"].encode()) > LIMIT:
+        raise RefusedError(
+            f"{words_of(api)} cannot be restored: its earlier template is longer than "
+            f"{LIMIT:,} bytes"
+        )

@@ -1,0 +1,126 @@
+"""The steps of an apply and of a restore. Each looks first, so that a killed process may resume."""
+
+from __future__ import annotations
+
+import re
+
+from phased_rollout.aws_errors import RefusedByAwsError, is_transient
+from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.model.target_state import Artifact, Outcome, Progress
+from phased_rollout.substrates import Mutation
+from phased_rollout.substrates.cloudformation.api import StackApi, poll
+from phased_rollout.substrates.cloudformation.stack import ChangeSet, Stack
+from phased_rollout.substrates.cloudformation.states import (
+    differing,
+    refuse_broken,
+    state_of,
+    waiting,
+    words_of,
+)
+
+STEP = 2.0  # seconds that one step waits for AWS before it says WAITING
+_BUSY = re.compile(r"is in (?!REVIEW_)\w+_IN_PROGRESS state")
+
+
+def advance(
+    api: StackApi, stack: Stack | None, wanted: Artifact, *, name: str, mutation: Mutation
+) -> Progress:
+    """Bring a settled stack that runs something else one step nearer to what is wanted."""
+    if stack and not stack.is_shell and (past := _outcome(api, stack, wanted, name=name)):
+        return past
+    refuse_broken(api, stack)
+    try:
+        found = _prepared(api, stack, wanted, name=name, mutation=mutation)
+        if found.pending:
+            return Progress(Outcome.WAITING, f"{words_of(api)}: its ChangeSet is being created")
+        if found.status == "FAILED":
+            return _without_change(api, found, name=name, mutation=mutation)
+        if not found.started:
+            if found.execution != "AVAILABLE":
+                return Progress(
+                    Outcome.WAITING,
+                    f"{words_of(api)}: its ChangeSet is {found.execution or 'unknown'}",
+                )
+            api.hook.check_account()
+            with mutation():
+                api.execute(found, client_token=name)
+    except RefusedByAwsError as error:
+        if error.code == "OperationInProgressException" or _BUSY.search(error.said):
+            return Progress(Outcome.WAITING, f"{words_of(api)}: another operation is in progress")
+        raise
+    return _followed(api, found, wanted, name=name)
+
+
+def _prepared(
+    api: StackApi, stack: Stack | None, wanted: Artifact, *, name: str, mutation: Mutation
+) -> ChangeSet:
+    """Give this attempt's ChangeSet: found again, or created."""
+    found = api.find_set(name, stack=stack) if stack else None
+    client_token = name
+    if found and found.execution == "OBSOLETE":  # somebody changed the stack after it was created
+        client_token = f"{name}-{found.arn.rpartition('/')[2]}"
+        with mutation():
+            api.delete_set(found)
+        found = None
+    if found is None:
+        api.hook.check_account()
+        with mutation():
+            found = api.create_set(name, stack=stack, body=wanted.body, client_token=client_token)
+    return api.await_set(found, seconds=STEP)
+
+
+def _without_change(api: StackApi, failed: ChangeSet, *, name: str, mutation: Mutation) -> Progress:
+    """Delete a ChangeSet that failed; nothing to change is no error."""
+    with mutation():
+        api.delete_set(failed)
+        api.drop_shell(failed.stack_arn, client_token=name)
+    if failed.no_change:
+        return Progress(
+            Outcome.UNCHANGED, f"{words_of(api)}: CloudFormation sees nothing to change"
+        )
+    if is_transient(failed.reason):
+        raise UnreachableError(f"{words_of(api)}: its ChangeSet failed: {failed.reason}")
+    raise RefusedError(f"{words_of(api)} refused the change: {failed.reason or failed.status}")
+
+
+def _followed(api: StackApi, executed: ChangeSet, wanted: Artifact, *, name: str) -> Progress:
+    """Look for a moment whether the execution ends."""
+    stack = poll(
+        lambda: api.describe(executed.stack_arn),
+        until=lambda s: s is None or not (s.in_progress or s.is_shell),
+        seconds=STEP,
+    )
+    if stack is None:
+        raise RefusedError(f"{words_of(api)} vanished while the change was executed")
+    if stack.in_progress or stack.is_shell:
+        return waiting(stack)
+    if state_of(api, stack).digest == wanted.digest:
+        return Progress(Outcome.DONE, f"{words_of(api)} runs it: {stack.words}")
+    if past := _outcome(api, stack, wanted, name=name):
+        return past
+    if executed.execution in ("EXECUTE_COMPLETE", "EXECUTE_FAILED"):
+        raise RefusedError(f"{words_of(api)} does not run the change: {executed.execution}")
+    return Progress(Outcome.WAITING, f"{words_of(api)}: its execution does not show yet")
+
+
+def _outcome(api: StackApi, stack: Stack, wanted: Artifact, *, name: str) -> Progress | None:
+    """Tell how this attempt ended, if it was executed before; raises when it failed."""
+    attempt = api.operation(stack.arn, token=name)
+    if attempt is None:
+        return None
+    if attempt.running:
+        return waiting(stack)
+    if attempt.succeeded:  # what was read of the stack may be older than its events
+        state = poll(
+            lambda: state_of(api, api.describe(stack.arn)),
+            until=lambda read: read.digest == wanted.digest,
+            seconds=STEP,
+        )
+        if state.digest == wanted.digest:
+            return Progress(Outcome.DONE, f"{words_of(api)} runs it: {state.detail}")
+        raise RefusedError(
+            f"{words_of(api)} executed the change, but does not run it: "
+            f"{differing(state.running, wanted)}"
+        )
+    causes = "; ".join(attempt.failures) or stack.reason or "no reason was given"
+    raise RefusedError(f"{words_of(api)} refused the change ({attempt.status}): {causes}")
