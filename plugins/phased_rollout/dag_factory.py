@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -33,7 +33,6 @@ from phased_rollout.sensors.soak import SoakSensor
 
 Task = BaseOperator | MappedOperator
 
-START = datetime(2025, 1, 1, tzinfo=UTC)
 SHORTEST_POKE, LONGEST_POKE = timedelta(seconds=2), timedelta(seconds=60)
 RETRIES = 5
 RETRY_DELAY = timedelta(seconds=5)
@@ -66,7 +65,6 @@ def build_dag(definition: Definition, *, base: str) -> DAG:
         dag_id=definition.name,
         description=definition.description or None,
         schedule=_schedule(definition),
-        start_date=START,
         catchup=False,
         max_active_runs=1,
         params=_params(definition),
@@ -174,9 +172,12 @@ def _rollback(definition: Definition, *, watched: list[Task], outcome: Task) -> 
 
 
 def _schedule(definition: Definition) -> CronTriggerTimetable | None:
+    """Give the timetable. Without a start date, the first unpausing starts no missed run."""
     if definition.schedule is None:
         return None
-    return CronTriggerTimetable(definition.schedule, timezone=definition.timezone)
+    return CronTriggerTimetable(
+        definition.schedule, timezone=definition.timezone, run_immediately=timedelta(0)
+    )
 
 
 def _params(definition: Definition) -> dict[str, Param]:

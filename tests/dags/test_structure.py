@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 
 from phased_rollout.dag_factory import build_dag
 from phased_rollout.model.definition import OnFailure
@@ -119,6 +120,16 @@ def test_soaks_hold_no_slot_and_outlast_airflows_default_timeout(dag: DAG) -> No
 
 def test_one_rollout_at_a_time_and_no_catch_up(dag: DAG) -> None:
     assert (dag.max_active_runs, dag.catchup) == (1, False)
+
+
+def test_unpausing_for_the_first_time_starts_no_missed_run(dag: DAG) -> None:
+    scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    now = datetime.now(UTC)
+    info = scheduled.timetable.next_dagrun_info(
+        last_automated_data_interval=None,
+        restriction=TimeRestriction(earliest=dag.start_date, latest=None, catchup=False),
+    )
+    assert info.run_after > now
 
 
 def test_a_scheduled_run_has_valid_defaults(dag: DAG) -> None:

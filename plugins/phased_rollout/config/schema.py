@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
+from phased_rollout.adapters import SIGNALS, SUBSTRATES
 from phased_rollout.config.fields import (
     ChannelName,
     Cron,
@@ -23,8 +24,6 @@ from phased_rollout.config.fields import (
 )
 from phased_rollout.config.kinds import (
     OTHER,
-    SIGNALS,
-    SUBSTRATES,
     AccountTarget,
     CloudFormation,
     CloudWatchAlarms,

@@ -11,9 +11,8 @@ from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout.operators.base import now
-from phased_rollout.triggers.soak import SoakTrigger
+from phased_rollout.triggers.soak import SHORTEST_DEFERRAL, SoakTrigger
 
-_SHORTEST_DEFERRAL = timedelta(seconds=2)
 _LOOKS = 30
 _FASTEST, _SLOWEST = 1.0, 30.0
 
@@ -48,7 +47,7 @@ class SoakSensor(TimeDeltaSensor):
         until = self._derive_base_time(context) + self._resolve_delta()
         left = until - now()
         self.log.info("soaking until %s, another %s", until.isoformat(), left)
-        if left < _SHORTEST_DEFERRAL:
+        if left < SHORTEST_DEFERRAL:
             time.sleep(max(0.0, left.total_seconds()))
             return
         seconds = self._resolve_delta().total_seconds() / _LOOKS

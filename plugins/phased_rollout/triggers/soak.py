@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -14,6 +14,9 @@ from phased_rollout.model.target_state import Health
 from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.threads import for_each, in_thread
 from phased_rollout.triggers.watch import Watch
+
+SHORTEST_DEFERRAL = timedelta(seconds=2)
+"""Airflow 3.3.2 fails a task whose trigger fires sooner, and the retry would find its soak over."""
 
 
 class SoakTrigger(BaseTrigger):
@@ -55,12 +58,13 @@ class SoakTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield ``{"harm": reason}`` as soon as there is harm, or the task's success."""
-        until = datetime.fromisoformat(self.until)
+        until, begun = datetime.fromisoformat(self.until), datetime.now(UTC)
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
         watch = await in_thread(Watch.of, rollout, self.channel)
         while _left(until) > 0:
             decision = await self._look(watch)
             if decision.verdict is Verdict.ROLL_BACK:
+                await asyncio.sleep(max(0.0, _left(begun + SHORTEST_DEFERRAL)))
                 yield TriggerEvent({"harm": decision.reason})
                 return
             await asyncio.sleep(max(0.0, min(_left(until), self.interval)))

@@ -105,12 +105,16 @@ def test_a_quiet_soak_ends_the_task_at_its_moment(
     assert datetime.now(UTC) >= datetime.fromisoformat(until)
 
 
-def test_harm_ends_the_soak_early(records: RolloutRecords, signal: FakeSignal) -> None:
+def test_harm_ends_the_soak_early_but_never_sooner_than_airflow_can_bear(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
     signal.health = Health.HARM
+    begun = datetime.now(UTC)
     event = first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
     assert event.payload == {
         "harm": "playground-1: fake: as the test says; playground-2: fake: as the test says"
     }
+    assert datetime.now(UTC) - begun >= timedelta(seconds=2)
 
 
 def test_a_target_changed_by_somebody_else_while_it_soaks_is_harm(

@@ -1,0 +1,82 @@
+# Everything runs in .venv, made from pyproject.toml and constraints.txt. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# Without bytecode every Airflow process would compile all it imports again.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from
+# The Python to make .venv with; by default the first of these that is 3.11 or newer.
+PYTHON ?=
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+ROLLOUT ?= aws_accounts
+CHANGE ?=
+# More arguments for pytest, for example: make test ARGS='-k soak'
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: venv
+venv: $(STAMP) ## Make or refresh the virtual environment
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=; for candidate in $(CANDIDATES); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$candidate; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "this needs Python 3.11 or newer; tried: $(CANDIDATES); name yours with: make PYTHON=…" >&2; \
+	  exit 1; \
+	fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "making $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV) || { \
+	    echo "cannot make $(VENV): on Debian and Ubuntu, install python3-venv" >&2; exit 1; }; \
+	fi
+	@echo "installing into $(VENV), which takes a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  -c constraints.txt -e '.[sandbox,dev,s3]'
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true # some ship templates
+	@touch $@
+
+.PHONY: rollout
+rollout: $(STAMP) ## Roll a change out in the sandbox and watch it: [CHANGE=include/changes/NAME] [ROLLOUT=aws_accounts]
+	@$(BIN)/python -m sandbox.stack rollout $(ROLLOUT) $(if $(CHANGE),--change '$(CHANGE)')
+
+.PHONY: up
+up: $(STAMP) ## Start Airflow and the sandbox, leave them running, print address, users and passwords
+	@$(BIN)/python -m sandbox.stack up
+
+.PHONY: down
+down: $(STAMP) ## Stop what `make up` started
+	@$(BIN)/python -m sandbox.stack down
+
+.PHONY: test
+test: lint ## Run all checks and tests; prints what was skipped and why
+	@$(BIN)/python -m pytest -ra $(ARGS)
+
+.PHONY: test-fast
+test-fast: lint ## The same without the tests that start Airflow
+	@$(BIN)/python -m pytest -ra -m 'not integration' $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(STAMP) ## Mend style and format where that is automatic
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Delete the virtual environment, the state of the stack and caches (run `make down` first)
+	@rm -rf $(VENV) .state .pytest_cache .mypy_cache .ruff_cache .hypothesis

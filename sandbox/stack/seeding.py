@@ -1,0 +1,58 @@
+"""Gives the sandbox AWS the accounts that the configuration names, and what runs in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from phased_rollout.config import load
+from phased_rollout.model.definition import Config
+from sandbox.aws.client import SandboxAws
+from sandbox.aws.seed import seed
+
+_KIND = "cloudformation"
+_SCENE_OF_DENIAL = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeding:
+    """Accounts that begin with the same stack in a region; `denied` may not have queues."""
+
+    stack: str
+    region: str
+    accounts: tuple[str, ...]
+    denied: str | None = None
+
+
+def seed_from(config: Path, *, endpoint: str) -> None:
+    """Give every account of a channels.yaml its initial stack.
+
+    :raises ConfigError: when the file cannot be used
+    :raises SandboxError: when a stack does not get there
+    """
+    aws = SandboxAws(endpoint)
+    for one in plan_seeding(load(config)):
+        seed(aws, one.accounts, one.region, stack=one.stack, denied_account=one.denied)
+    aws.clear_calls()
+
+
+def plan_seeding(config: Config) -> Sequence[Seeding]:
+    """Say what to seed for all definitions of a configuration.
+
+    The last account of a channel `test` may not have queues: that is where the sample change
+    audit-queue fails.
+    """
+    accounts: dict[tuple[str, str], list[str]] = {}
+    denied: dict[tuple[str, str], str] = {}
+    for definition in config.definitions.values():
+        if definition.substrate.kind != _KIND:
+            continue
+        for channel in definition.channels:
+            for target in channel.targets:
+                place = (definition.substrate.options["stack"], target.address["region"])
+                accounts.setdefault(place, []).append(target.address["account"])
+                if channel.name == _SCENE_OF_DENIAL:
+                    denied[place] = target.address["account"]
+    return [
+        Seeding(stack, region, tuple(dict.fromkeys(found)), denied.get((stack, region)))
+        for (stack, region), found in accounts.items()
+    ]

@@ -1,0 +1,55 @@
+"""One Airflow for all integration tests: their scenarios run in it side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.aws.client import SandboxAws
+from sandbox.aws.seed import seed
+from sandbox.stack import Stack, wait_until
+from tests.integration.scenarios import SCENARIOS
+from tests.integration.world import REGION, World, write_config
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the running system."""
+    for item in items:
+        if "world" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Start the system and let the scenarios of the collected tests act, all at once."""
+    names = {m.args[0] for i in request.session.items for m in i.iter_markers("scenario")}
+    wanted = [s for s in SCENARIOS if s.name in names]
+    folder = tmp_path_factory.mktemp("stack")
+    config = folder / "channels.yaml"
+    write_config(config, wanted)
+    env = {
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        # The file stays as it is: parsing it again and again would only take the tasks' time.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    }
+    with Stack(folder / "state", config=config, env=env) as stack:
+        aws = SandboxAws(stack.aws_endpoint)
+        seed(aws, [a for s in wanted for a in s.accounts()], REGION, denied_account=None)
+        aws.clear_calls()
+        world = World(stack)
+        wait_until(lambda: _parsed(world) >= names or bool(_errors(world)), timeout=90, interval=1)
+        if missing := names - _parsed(world):
+            pytest.fail(f"Dags missing: {missing}; import errors: {_errors(world)}")
+        world.begin(wanted)
+        yield world
+
+
+def _parsed(world: World) -> set[str]:
+    return {dag["dag_id"] for dag in world.operator.dags()}
+
+
+def _errors(world: World) -> list[str]:
+    return [error["stack_trace"] for error in world.operator.import_errors()]

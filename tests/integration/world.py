@@ -1,0 +1,223 @@
+"""One running system with many rollouts side by side, and what can be seen of it from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from airflow.sdk import ObjectStoragePath
+
+from phased_rollout import changes
+from phased_rollout.records import RecordStore, RolloutRecords
+from sandbox.aws.client import SandboxAws
+from sandbox.stack import PROJECT, Client, Stack, wait_until
+
+REGION = "eu-central-1"
+CHANGES = PROJECT / "include/changes"
+GOOD, RUNTIME_FAILURE, REFUSED = "longer-retention", "wrong-pointer", "audit-queue"
+CHANNELS = ("playground", "test", "infra", "production")
+SAMPLES = [changes.load(p.name, base=CHANGES, given={}) for p in sorted(CHANGES.iterdir())]
+MUTATIONS = {"ExecuteChangeSet", "DeleteStack", "CreateStack", "UpdateStack"}
+FINAL = {"success", "failed"}
+ANSWERABLE_AFTER = 2.5
+"""Seconds; Airflow 3.3.2 fails a task that is answered sooner after it asked."""
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A rollout definition of its own with accounts of its own, and who acts on its run.
+
+    :param act: triggers the run, disturbs it, and returns when it has ended
+    """
+
+    name: str
+    number: int
+    act: Callable[[World, Scenario], Any]
+    channels: tuple[str, ...] = CHANNELS
+    targets: int = 2
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    of_channel: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def account(self, channel: str, number: int) -> str:
+        """Give the account of the n-th target of a channel, from 1."""
+        return f"7{self.number:05d}{self.channels.index(channel) + 1:03d}{number:03d}"
+
+    def accounts(self, *channels: str) -> list[str]:
+        """Give the accounts of some channels, or of all."""
+        wanted = channels or self.channels
+        return [self.account(c, n) for c in wanted for n in range(1, self.targets + 1)]
+
+    def definition(self) -> Json:
+        """Give the entry for channels.yaml."""
+        return {
+            "change": f"{CHANGES}/{GOOD}",
+            "substrate": {
+                "kind": "cloudformation",
+                "connection": "aws_rollout",
+                "role": "phased-rollout",
+                "stack": "baseline",
+                "region": REGION,
+            },
+            "signals": [{"kind": "cloudwatch_alarms", "prefix": "baseline-"}],
+            "defaults": {"soak": "4s"},
+            **self.settings,
+            "channels": [
+                {
+                    "name": channel,
+                    "targets": [
+                        {"name": f"{channel}-{n}", "account": self.account(channel, n)}
+                        for n in range(1, self.targets + 1)
+                    ],
+                    **self.of_channel.get(channel, {}),
+                }
+                for channel in self.channels
+            ],
+        }
+
+
+def write_config(path: Path, scenarios: list[Scenario]) -> None:
+    """Write the channels.yaml of all scenarios."""
+    rollouts = {s.name: s.definition() for s in scenarios}
+    path.write_text(yaml.safe_dump({"version": 1, "rollouts": rollouts}, sort_keys=False))
+
+
+class World:
+    """A stack, its sandbox, and the scenarios that run in it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.aws = SandboxAws(stack.aws_endpoint)
+        self.operator: Client = stack.client("operator")
+        self.approver: Client = stack.client("approver")
+        self.store = RecordStore(ObjectStoragePath(f"file://{stack.records}"))
+        self._acts: dict[str, Future[Any]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=32)
+
+    def begin(self, scenarios: list[Scenario]) -> None:
+        """Let all scenarios act, side by side."""
+        for scenario in scenarios:
+            self._acts[scenario.name] = self._pool.submit(scenario.act, self, scenario)
+
+    def acted(self, name: str) -> Any:
+        """Wait until a scenario's act has ended; gives what it returned."""
+        return self._acts[name].result(timeout=450)
+
+    # acting
+
+    def trigger(self, scenario: Scenario, **conf: Any) -> str:
+        """Start a run and give its id."""
+        run_id: str = self.operator.trigger(scenario.name, conf=conf)["dag_run_id"]
+        return run_id
+
+    def wait_for_end(self, scenario: Scenario, run_id: str, *, timeout: float = 420) -> str:
+        """Wait until the run has ended; gives its state."""
+
+        def state() -> str:
+            return str(self.operator.run(scenario.name, run_id)["state"])
+
+        if not wait_until(lambda: state() in FINAL, timeout=timeout, interval=2):
+            raise TimeoutError(f"{scenario.name} did not end: {self.states(scenario, run_id)}")
+        return state()
+
+    def wait_for_task(
+        self, scenario: Scenario, run_id: str, task: str, *states: str, timeout: float = 300
+    ) -> Json:
+        """Wait until some instance of a task is in one of the states; gives the instance."""
+        found: list[Json] = []
+
+        def reached() -> bool:
+            found[:] = [
+                ti
+                for ti in self.operator.task_instances(scenario.name, run_id)
+                if ti["task_id"] == task and ti["state"] in states
+            ]
+            return bool(found)
+
+        if not wait_until(reached, timeout=timeout, interval=1):
+            raise TimeoutError(f"{scenario.name}: {task}: {self.states(scenario, run_id)}")
+        return found[0]
+
+    def answer(self, scenario: Scenario, run_id: str, task: str, option: str) -> None:
+        """Answer a question as the approver, once it may be answered."""
+        self.wait_for_task(scenario, run_id, task, "awaiting_input")
+        asked = time.monotonic()
+        wait_until(lambda: time.monotonic() - asked > ANSWERABLE_AFTER, timeout=10)
+        self.approver.answer(scenario.name, run_id, task, options=[option])
+
+    # seeing
+
+    def states(self, scenario: Scenario, run_id: str) -> dict[str, str]:
+        """Give the state of each task; of a mapped one, those of all its instances, sorted."""
+        found: dict[str, list[str]] = {}
+        for ti in self.operator.task_instances(scenario.name, run_id):
+            found.setdefault(ti["task_id"], []).append(str(ti["state"]))
+        return {task: " ".join(sorted(set(states))) for task, states in found.items()}
+
+    def records(self, scenario: Scenario, run_id: str) -> RolloutRecords:
+        """Open the records of a run."""
+        return self.store.rollout(scenario.name, run_id)
+
+    def running(self, scenario: Scenario, *channels: str) -> dict[str, str]:
+        """Read what each account of these channels runs: target to sample change and status."""
+        return {
+            f"{channel}-{n}": self._running(channel, scenario.account(channel, n))
+            for channel in channels or scenario.channels
+            for n in range(1, scenario.targets + 1)
+        }
+
+    def _running(self, channel: str, account: str) -> str:
+        client = self.aws.client("cloudformation", account, region=REGION)
+        stack = client.describe_stacks(StackName="baseline")["Stacks"][0]
+        text = client.get_template(StackName="baseline", TemplateStage="Original")["TemplateBody"]
+        found = {p["ParameterKey"]: p["ParameterValue"] for p in stack["Parameters"]}
+        for change in SAMPLES:
+            wanted = change.parameters_for(channel=channel, target="")
+            if change.files["template.yaml"] == text and found.items() >= wanted.items():
+                return f"{change.name} {stack['StackStatus']}"
+        return f"something else {stack['StackStatus']}"
+
+    def mutations(self, *accounts: str, after: int = 0) -> list[tuple[str, str]]:
+        """Give the calls that changed stacks in these accounts: (account, operation), in order."""
+        return [
+            (call["account"], call["operation"])
+            for call in self.aws.calls(after=after)
+            if call["account"] in accounts
+            and call["service"] == "cloudformation"
+            and call["operation"] in MUTATIONS
+        ]
+
+    def wait_for_call(self, account: str, operation: str, *, timeout: float = 300) -> None:
+        """Wait until the sandbox was asked something in an account."""
+        asked = {"account": account, "operation": operation}
+        if not wait_until(lambda: bool(self.aws.calls(**asked)), timeout=timeout, interval=0.3):
+            raise TimeoutError(f"{account} was never asked to {operation}")
+
+    def wait_until_hit(self, fault: str, *, timeout: float = 300) -> None:
+        """Wait until a call has run into an injected fault."""
+        if not wait_until(
+            lambda: fault not in [f["id"] for f in self.aws.faults()],
+            timeout=timeout,
+            interval=0.3,
+        ):
+            raise TimeoutError(f"no call ran into the fault {fault}")
+
+    def process_of(self, scenario: Scenario, run_id: str, task: Json) -> int:
+        """Give the process that runs a task instance."""
+        found = self.operator.task_instance(
+            scenario.name, run_id, task["task_id"], map_index=task["map_index"]
+        )
+        pid = int(found["pid"])
+        if pid not in self.stack.members("scheduler"):
+            raise ProcessLookupError(f"{pid} is no process of the executor")
+        return pid
+
+    def wait_for_rollback(self, scenario: Scenario, run_id: str) -> str:
+        """Wait until the verdict of a run has ended; gives the run's state."""
+        self.wait_for_task(scenario, run_id, "rollback.verdict", "failed", "success")
+        return str(self.operator.run(scenario.name, run_id)["state"])

@@ -1,0 +1,223 @@
+"""Sessions into accounts, over HTTP against the embedded AWS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
+
+from phased_rollout import aws as sessions
+from phased_rollout.aws import Access, access, hook
+from phased_rollout.aws_errors import classify
+from phased_rollout.errors import ConfigError, RefusedError, UnreachableError
+from tests.unit.substrates.conftest import REGION, World
+
+ACCESS = Access(connection="aws", account="111122223333", region="eu-central-1")
+
+
+def replied(code: str, operation: str = "CreateChangeSet", status: int = 400) -> ClientError:
+    reply = {
+        "Error": {"Code": code, "Message": "words"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(reply, operation)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        replied("Throttling"),
+        replied("ThrottlingException"),
+        replied("RequestLimitExceeded"),
+        replied("InternalFailure", status=500),
+        replied("AnythingElse", status=503),
+        replied("TooMany", status=429),
+        replied("ExpiredToken"),
+        replied("InvalidClientTokenId", status=403),
+        replied("UnrecognizedClientException"),
+        replied("AccessDenied", "AssumeRole", status=403),
+        replied("AccessDenied", "DescribeStacks", status=403),
+        ReadTimeoutError(endpoint_url="x"),
+        ConnectTimeoutError(endpoint_url="x"),
+        EndpointConnectionError(endpoint_url="x"),
+        ResponseParserError("not XML"),
+        ConnectionResetError(),
+    ],
+)
+def test_what_says_nothing_about_the_change_is_unreachable(error: Exception) -> None:
+    assert type(classify(error)) is UnreachableError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        replied("AccessDenied", status=403),
+        replied("ValidationError"),
+        replied("InsufficientCapabilitiesException"),
+        replied("LimitExceededException"),
+    ],
+)
+def test_what_the_target_says_no_to_is_refused(error: Exception) -> None:
+    found = classify(error, where="account 1")
+    assert isinstance(found, RefusedError)
+    assert str(found).startswith("account 1: CreateChangeSet: ")
+
+
+@pytest.mark.parametrize(
+    ("role", "region", "arn"),
+    [
+        ("rollout", "eu-central-1", "arn:aws:iam::111122223333:role/rollout"),
+        ("rollout", "cn-north-1", "arn:aws-cn:iam::111122223333:role/rollout"),
+        ("rollout", "us-gov-west-1", "arn:aws-us-gov:iam::111122223333:role/rollout"),
+        (
+            "arn:aws:iam::{account}:role/x-{region}",
+            "eu-west-1",
+            "arn:aws:iam::111122223333:role/x-eu-west-1",
+        ),
+    ],
+)
+def test_a_role_is_named_for_its_account_and_partition(role: str, region: str, arn: str) -> None:
+    assert Access("aws", "111122223333", region).arn_of(role) == arn
+
+
+def test_all_that_is_missing_is_said_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        Access.of({}, {})
+    assert len(error.value.problems) == 3
+
+
+def test_a_missing_connection_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ambient")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ambient")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws.endpoint)
+    world.options["connection"] = "asw"
+    world.aws.clear_calls()
+    with pytest.raises(UnreachableError, match="connection 'asw' does not exist"):
+        world.read()
+    assert world.aws.calls() == []
+
+
+def test_a_connection_of_another_kind_fails_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps({"conn_type": "http", "host": "x"}))
+    with pytest.raises(UnreachableError, match="type 'http', not 'aws'"):
+        world.read()
+
+
+def test_a_mended_connection_is_looked_up_again(
+    world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {**connection, "login": "AKIAWRONG"}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(broken))
+    with pytest.raises(UnreachableError) as error:
+        world.read()
+    assert "sandbox" not in str(error.value)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(connection))
+    assert world.read().detail == "no stack"
+
+
+def test_a_role_that_may_not_be_assumed_is_unreachable(world: World) -> None:
+    arn = f"arn:aws:iam::{world.account}:role/rollout"
+    world.aws.role(arn, absent=True)
+    with pytest.raises(UnreachableError, match="could not assume the role: AccessDenied"):
+        world.apply(world.artifact())
+
+
+def test_the_external_id_is_sent(world: World) -> None:
+    world.aws.role(f"arn:aws:iam::{world.account}:role/rollout", external_id="shared")
+    with pytest.raises(UnreachableError, match="could not assume the role"):
+        world.read()
+    world.options["external_id"] = "shared"
+    assert world.read().detail == "no stack"
+
+
+def test_nothing_is_changed_in_an_account_that_is_not_the_targets(world: World) -> None:
+    other = World(world.aws).account
+    world.options["role"] = f"arn:aws:iam::{other}:role/rollout"
+    with pytest.raises(UnreachableError, match=f"nothing was done.*{other}"):
+        world.apply(world.artifact())
+    with pytest.raises(UnreachableError, match=f"nothing was done.*{other}"):
+        world.substrate.preview(world.target, world.artifact(), token="aaaa-p")
+    assert world.aws.calls(account=other, operation="CreateChangeSet") == []
+    assert world.mutations == 0
+
+
+def test_the_account_is_asked_for_once_a_session(world: World) -> None:
+    world.apply(world.artifact())
+    world.apply(world.artifact(given={"Level": "debug"}), token="bbbb-1")
+    assert len(world.calls("GetCallerIdentity")) == 1
+
+
+def test_credentials_are_renewed_before_they_expire(world: World) -> None:
+    with world.aws.with_settings(session_seconds=120):
+        world.apply(world.artifact())
+        assert world.read().healthy
+    assumed = world.aws.calls(operation="AssumeRole")
+    assert len([c for c in assumed if world.account in c["params"]["RoleArn"]]) > 1
+
+
+def test_many_targets_at_once_share_one_session(
+    world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection["password"] = "another session"
+    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(connection))
+    made = []
+    real = access.SessionFactory.create_session
+
+    def counted(self: Any, **arguments: Any) -> Any:
+        made.append(1)
+        return real(self, **arguments)
+
+    monkeypatch.setattr(access.SessionFactory, "create_session", counted)
+    worlds = [World(world.aws) for _ in range(40)]
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = list(pool.map(lambda w: w.apply(w.artifact()).outcome, worlds))
+    assert set(outcomes) == {"done"}
+    assert len(made) == 1
+    assert all(w.done("ExecuteChangeSet") == 1 for w in worlds)
+
+
+def test_clients_are_kept_for_the_last_accounts_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook, "_REACHABLE_ACCOUNTS", 2)
+    for _ in range(4):
+        World(world.aws).read()
+    assert len(hook._HOOKS) == 2
+
+
+def test_it_can_be_asked_from_the_triggerers_threads(world: World) -> None:
+    async def asked() -> str:
+        state = await sync_to_async(world.substrate.read, thread_sensitive=False)(world.target)
+        return str(state.detail)
+
+    assert asyncio.run(asked()) == "no stack"
+
+
+def test_the_connections_own_client_settings_win(
+    world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection["extra"]["config_kwargs"] = {"read_timeout": 7}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(connection))
+    found = sessions.account(Access("aws", world.account, REGION, role="rollout"))
+    config = found.client("cloudformation").meta.config
+    assert (config.read_timeout, config.connect_timeout) == (7, 5)
+    assert found.conn.meta.region_name == REGION
+
+
+def test_a_connection_without_a_role_acts_as_itself(world: World) -> None:
+    found = sessions.account(Access("aws", "999999999999", REGION))
+    found.check_account()
+    assert found.call("get_caller_identity", service="sts")["Account"] == "999999999999"

@@ -1,0 +1,151 @@
+"""What a change becomes for one target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from phased_rollout.errors import ChangeError
+from phased_rollout.model.change import Change
+from phased_rollout.model.target_state import Artifact
+from phased_rollout.substrates.cloudformation.template import LIMIT, declared, parsed, render
+
+YAML = """\
+Parameters:
+  Account: {Type: String, Default: 0123}
+  Ratio: {Type: Number, Default: 0.10}
+  On: {Type: String, Default: yes}
+  Needed: {Type: String}
+Resources:
+  Bucket:
+    Type: AWS::S3::Bucket
+    Condition: !Equals [!Ref On, yes]
+    Properties:
+      BucketName: !Sub '${Account}-x'
+      Tags: !If [x, !Ref 'AWS::NoValue', {Fn::GetAtt: [a, b]}]
+"""
+
+
+def rendered(template: str, name: str = "template.yaml", **change: Any) -> Artifact:
+    return render(
+        Change(name="c", files={name: template}, **change),
+        channel="test",
+        target="t1",
+        capabilities=(),
+    )
+
+
+def test_scalars_of_yaml_stay_the_text_that_was_written() -> None:
+    artifact = rendered(YAML, given={"Needed": "1"})
+    assert artifact.body["parameters"] == {
+        "Account": "0123",
+        "Ratio": "0.10",
+        "On": "yes",
+        "Needed": "1",
+    }
+
+
+def test_defaults_in_json_become_text() -> None:
+    text = (
+        '{"Parameters": {"A": {"Type": "Number", "Default": 0.10}, "B": {"Type": "String",'
+        ' "Default": true}}, "Resources": {"X": {"Type": "AWS::SNS::Topic"}}}'
+    )
+    assert rendered(text, "template.json").body["parameters"] == {"A": "0.10", "B": "true"}
+
+
+def test_parameters_come_from_the_change_its_channel_its_target_and_the_operator() -> None:
+    def needed(**change: Any) -> str:
+        value = rendered(YAML, **change).body["parameters"]["Needed"]
+        return str(value)
+
+    layers: dict[str, Any] = {"parameters": {"Needed": "change"}}
+    assert needed(**layers) == "change"
+    layers["channels"] = {"test": {"Needed": "channel"}, "other": {"Needed": "no"}}
+    assert needed(**layers) == "channel"
+    layers["targets"] = {"t1": {"Needed": "target"}}
+    assert needed(**layers) == "target"
+    assert needed(**layers, given={"Needed": "operator"}) == "operator"
+
+
+def test_every_undeclared_and_every_missing_parameter_is_named_at_once() -> None:
+    with pytest.raises(ChangeError) as error:
+        rendered(YAML, given={"Wrong": "1", "Alien": "2"})
+    assert "'Wrong' is given but the template does not declare it" in str(error.value)
+    assert "'Alien' is given" in str(error.value)
+    assert "'Needed' has no default" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("", "no `Resources`"),
+        ("Resources: {}", "empty"),
+        ("Resources: [", "neither JSON nor YAML"),
+        ("- a\n- b", "no `Resources`"),
+        ("Resources: {A: {}}\nParameters: [x]", "no mapping"),
+    ],
+)
+def test_a_template_that_is_none_is_refused_in_words(template: str, text: str) -> None:
+    with pytest.raises(ChangeError, match=text):
+        rendered(template)
+
+
+def test_a_change_has_exactly_one_template() -> None:
+    with pytest.raises(ChangeError, match="give exactly one of"):
+        rendered(YAML, "other.yaml")
+
+
+def test_a_template_too_long_for_a_request_is_refused_in_words() -> None:
+    long = YAML + "# " + "x" * LIMIT
+    with pytest.raises(ChangeError, match="at most 51,200 without a bucket"):
+        rendered(long, given={"Needed": "1"})
+
+
+def test_a_literal_value_for_a_noecho_parameter_is_refused_without_repeating_it() -> None:
+    template = "Parameters: {P: {Type: String, NoEcho: true}}\nResources: {A: {Type: X}}"
+    with pytest.raises(ChangeError, match="dynamic reference") as error:
+        rendered(template, given={"P": "hunter2"})
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_noecho_reference_is_kept_for_the_apply_but_is_no_part_of_the_digest() -> None:
+    template = "Parameters: {P: {Type: String, NoEcho: true}}\nResources: {A: {Type: X}}"
+    reference = "{{resolve:secretsmanager:db:SecretString:password}}"
+    artifact = rendered(template, given={"P": reference})
+    assert artifact.body["parameters"] == {"P": reference}
+    assert artifact.body["hidden"] == ["P"]
+    assert artifact.digest == rendered(template).digest
+
+
+def test_the_digest_ignores_what_does_not_read_back() -> None:
+    given = {"Needed": "1"}
+    plain = rendered(YAML, given=given)
+    assert rendered(YAML.replace("\n", "\r\n") + "\n\n", given=given).digest == plain.digest
+    assert rendered(YAML, given=given, capabilities=("CAPABILITY_IAM",)).digest == plain.digest
+    # CloudFormation reads back a question mark for whatever is not ASCII.
+    assert rendered(YAML + "# é", given=given).digest == rendered(YAML + "# ?", given=given).digest
+
+
+def test_the_digest_names_template_parameters_and_tags() -> None:
+    digests = {
+        rendered(YAML, given={"Needed": "1"}).digest,
+        rendered(YAML, given={"Needed": "2"}).digest,
+        rendered(YAML + "# x", given={"Needed": "1"}).digest,
+        rendered(YAML, given={"Needed": "1"}, tags={"a": "b"}).digest,
+    }
+    assert len(digests) == 4
+
+
+def test_the_formatting_of_json_is_no_part_of_the_digest() -> None:
+    one = '{"Resources": {"X": {"Type": "A", "Properties": {"N": 1.5}}}}'
+    two = '{\n "Resources":{"X":{"Properties":{"N":1.5},"Type":"A"}}}'
+    assert rendered(one, "template.json").digest == rendered(two, "template.json").digest
+
+
+def test_aliases_are_shared_not_expanded() -> None:
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{n}: &{n} [*{p}, *{p}, *{p}, *{p}]\n"
+        for p, n in zip("abcdefghij", "bcdefghijk", strict=True)
+    )
+    assert declared(parsed(bomb + "Resources: {A: {Type: X}}")) == {}
