@@ -15,8 +15,6 @@ from sandbox.stack.stack import Stack
 from sandbox.stack.watch import Watch
 
 DAG_TIMEOUT = 120.0
-# Else the run of last night would begin as soon as the Dag is unpaused, and go first.
-_NO_SCHEDULES = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
 
 
 def roll_out(
@@ -32,7 +30,7 @@ def roll_out(
     renew(state)
     began = time.monotonic()
     with console.status("starting Airflow and the sandbox …"):
-        stack = Stack(state, dags=dags, env=_NO_SCHEDULES).start()
+        stack = Stack(state, dags=dags).start()
     try:
         console.print(f"Airflow is up at {stack.url} ({time.monotonic() - began:.0f} s)")
         console.print(f"users and passwords: {stack.settings.passwords_file}", highlight=False)

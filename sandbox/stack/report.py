@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,6 +21,7 @@ _LOOKS = {
     Mark.FAILED: ("✗", "bold red"),
     Mark.BLOCKED: ("■", "red"),
 }
+_COUNTDOWN = timedelta(seconds=5)
 _OUTCOME_LOOKS = {"graduated": "green", "failed": "bold red", "NOT RESTORED": "bold red"}
 
 
@@ -38,13 +40,20 @@ def live_view(
         cells = [_cell(channel, name, story, now=now) for name in STEPS]
         table.add_row(channel.name, *cells, _look(channel.restore))
     notes = [f"{name}: {hold}" for name, hold in _current_holds(channels, story)]
-    foot = f"{clock(now - began)} elapsed, {_eta(channels, story, now=now)}"
+    foot = f"{clock(now - began)} elapsed, {eta(channels, story, now=now)}"
     return Group(head, table, *notes, Text(foot, style="dim"))
 
 
-def plain_line(channel: Channel, story: Story) -> str:
-    """Return one line about a channel, for an output that is no terminal."""
+def plain_line(channel: Channel, story: Story, *, now: datetime) -> str:
+    """Return one line about a channel, for an output that is no terminal.
+
+    What is left of a soak is told in steps, so that the line does not change every second.
+    """
     words = [f"{name} {_word(step)}" for name, step in channel.steps.items()]
+    end = story.soak_ends.get(channel.name)
+    if channel.steps["soak"].mark is Mark.RUNNING and end is not None and end > now:
+        left = ceil((end - now) / _COUNTDOWN) * _COUNTDOWN
+        words[STEPS.index("soak")] = f"soak running: less than {clock(left)} left"
     if channel.marks == {Mark.BLOCKED}:
         words = ["not entered"]
     if channel.restore.mark not in {Mark.WAITING, Mark.SKIPPED}:
@@ -141,6 +150,9 @@ def _current_holds(channels: Sequence[Channel], story: Story) -> list[tuple[str,
     return [(name, story.holds[name]) for name in busy if name in story.holds]
 
 
-def _eta(channels: Sequence[Channel], story: Story, *, now: datetime) -> str:
+def eta(channels: Sequence[Channel], story: Story, *, now: datetime) -> str:
+    """Say how long the rollout still takes, if that can be told."""
+    if all(channel.is_over for channel in channels):
+        return "ending"
     left = remaining(channels, soaks=story.soaks, soak_ends=story.soak_ends, now=now)
     return "no end in sight" if left is None else f"about {clock(left)} to go"

@@ -15,6 +15,7 @@ from sandbox.stack.launcher import StackError
 from sandbox.stack.progress import Mark, Task, channel_order, read_channels, read_run_steps
 from sandbox.stack.report import (
     clock,
+    eta,
     failure_report,
     live_view,
     plain_line,
@@ -82,15 +83,18 @@ class Watch:
             view = live_view(channels, story, run_steps=steps, began=self._began, now=now)
             live.update(view, refresh=True)
         else:
-            lines = {c.name: plain_line(c, story) for c in channels if c.marks != {Mark.WAITING}}
-            self._print_changes({"": run_line(steps), **lines}, now=now)
+            lines = {
+                c.name: plain_line(c, story, now=now) for c in channels if c.marks != {Mark.WAITING}
+            }
+            left = eta(channels, story, now=now)
+            self._print_changes({"": run_line(steps), **lines}, left=left, now=now)
         return state in _OVER
 
-    def _print_changes(self, lines: Mapping[str, str], *, now: datetime) -> None:
+    def _print_changes(self, lines: Mapping[str, str], *, left: str, now: datetime) -> None:
         for about, line in lines.items():
             if self._shown.get(about) != line:
                 self._shown[about] = line
-                self._say(f"{clock(now - self._began):>7}  {line}")
+                self._say(f"{clock(now - self._began):>7}  {line} ({left})")
 
     def _say_who_must_answer(self, tasks: list[Task], *, now: datetime) -> None:
         asking = [task for task in tasks if task.mark is Mark.ASKING]

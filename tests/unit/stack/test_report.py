@@ -60,21 +60,38 @@ def test_a_hold_is_shown_with_its_reason_as_long_as_the_channel_is_busy() -> Non
     story = Story(holds={"test": "frozen until Monday", "infra": "old"})
     busy = make_channel("test", [Mark.RUNNING, *[Mark.WAITING] * 4])
 
-    assert plain_line(busy, story) == (
+    assert plain_line(busy, story, now=NOON) == (
         "test: enter running, apply waiting, soak waiting, health waiting, gate waiting"
         " (frozen until Monday)"
     )
-    assert "old" not in plain_line(make_channel("infra", DONE), story)
+    assert "old" not in plain_line(make_channel("infra", DONE), story, now=NOON)
+
+
+def test_a_line_counts_the_soak_down_in_steps() -> None:
+    soaking = [Mark.DONE, Mark.DONE, Mark.RUNNING, Mark.WAITING, Mark.WAITING]
+    story = Story(soak_ends={"test": NOON + timedelta(seconds=12)})
+
+    def line(second: int) -> str:
+        now = NOON + timedelta(seconds=second)
+        return plain_line(make_channel("test", soaking), story, now=now)
+
+    assert [line(second).partition("soak running")[2][:22] for second in (0, 1, 3, 8, 12)] == [
+        ": less than 0:15 left,",
+        ": less than 0:15 left,",
+        ": less than 0:10 left,",
+        ": less than 0:05 left,",
+        ", health waiting, gate",
+    ]
 
 
 def test_a_channel_that_was_never_entered_says_just_that() -> None:
-    assert plain_line(make_channel("test", UNTOUCHED), Story()) == "test: not entered"
+    assert plain_line(make_channel("test", UNTOUCHED), Story(), now=NOON) == "test: not entered"
 
 
 def test_a_rollback_shows_up_in_the_line_of_its_channel() -> None:
     channel = make_channel("test", FAILED, restore=Mark.RUNNING)
 
-    assert plain_line(channel, Story()).endswith("gate blocked, rollback running")
+    assert plain_line(channel, Story(), now=NOON).endswith("gate blocked, rollback running")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,10 @@ def to_earlier(
         return Progress(Outcome.DONE, f"{words_of(api)} runs what it ran before")
     if state.digest == applied.digest:
         refuse_unrestorable(api, before.running)
-        return advance(api, stack, before.running, name=names.attempt, mutation=mutation)
+        progress = advance(api, stack, before.running, name=names.attempt, mutation=mutation)
+        if progress.outcome is Outcome.DONE:
+            return Progress(Outcome.DONE, f"{words_of(api)} runs again what it ran before")
+        return progress
     if stack and stack.status in REMEDIES and _is_ours(api, stack, names):
         raise RefusedError(broken(api, stack))
     found = f"it is {stack.words}" if stack else "it does not exist any more"
