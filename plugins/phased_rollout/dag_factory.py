@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
@@ -20,6 +21,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from phased_rollout import config
 from phased_rollout.model.definition import Channel, Definition, OnFailure
 from phased_rollout.model.plan import BypassTier
+from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
@@ -37,6 +39,16 @@ SHORTEST_POKE, LONGEST_POKE = timedelta(seconds=2), timedelta(seconds=60)
 RETRIES = 5
 RETRY_DELAY = timedelta(seconds=5)
 """A killed process resumes; what a retry cannot mend fails at once."""
+
+TARGETS = "{{ target | default(task.wave.targets | join(', ')) }}"
+"""Names a map index after its targets, from the start on and while it is deferred."""
+
+RUN_TYPES = ("manual", "scheduled", "operator_triggered")
+"""No backfill, which would roll today's change out again, once for each day that it covers."""
+
+WHAT, BYPASS = "What to roll out", "Bypass (for emergencies)"
+"""Sections of the trigger form."""
+NO_TEXT: dict[str, Any] = {"not": {"type": "string"}}
 
 
 def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
@@ -67,7 +79,8 @@ def build_dag(definition: Definition, *, base: str) -> DAG:
         schedule=_schedule(definition),
         catchup=False,
         max_active_runs=1,
-        params=_params(definition),
+        allowed_run_types=RUN_TYPES,  # type: ignore[arg-type] # Airflow converts the names
+        params=_params(definition, base=base),
         default_args={
             "owner": "phased_rollout",
             "retries": RETRIES,
@@ -75,7 +88,7 @@ def build_dag(definition: Definition, *, base: str) -> DAG:
             "on_failure_callback": record_and_arm,
         },
         tags=["phased_rollout", *definition.tags],
-        doc_md=_doc(definition),
+        doc_md=about_rollout(definition),
     ) as dag:
         plan = PlanOperator(task_id="plan", planned=definition, base=base)
         preview = PreviewOperator(task_id="preview", definition=definition.name)
@@ -96,12 +109,17 @@ def build_dag(definition: Definition, *, base: str) -> DAG:
         [tasks[-1] for tasks in channels] >> outcome
         watched = [plan, preview, authorize, *(t for tasks in channels for t in tasks), outcome]
         _rollback(definition, watched=watched, outcome=outcome)
+        for task in dag.tasks:
+            if isinstance(task, BaseOperator):
+                restores = isinstance(task, RestoreOperator)  # its id ends with a channel's name
+                word = task.task_id.rpartition(".")[2].partition("_")[0]
+                task.doc_md = ABOUT["restore" if restores else word]
     return dag
 
 
 def _channel(definition: Definition, channel: Channel) -> list[Task]:
     common = {"definition": definition.name}
-    with TaskGroup(channel.name, tooltip=f"{len(channel.targets)} targets, soak {channel.soak}"):
+    with TaskGroup(channel.name, tooltip=summary(channel), doc_md=about_channel(channel)):
         enter = EnterOperator(
             task_id="enter",
             channel=channel.name,
@@ -112,7 +130,8 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
         apply = ApplyOperator.partial(
             task_id="apply",
             channel=channel.name,
-            map_index_template="{{ target }}",
+            doc_md=ABOUT["apply"],
+            map_index_template=TARGETS,
             max_active_tis_per_dagrun=channel.waves.at_once,
             **common,
         ).expand(wave=enter.output)
@@ -139,7 +158,8 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
 def _rollback(definition: Definition, *, watched: list[Task], outcome: Task) -> None:
     name = definition.name
     applies = [t for t in watched if t.task_id.endswith(".apply")]
-    with TaskGroup("rollback", tooltip="restores what ran before, last channel first"):
+    tooltip = "restores what ran before, last channel first"
+    with TaskGroup("rollback", tooltip=tooltip, doc_md=ABOUT["rollback"]):
         trip = EmptyOperator(task_id="trip", trigger_rule=TriggerRule.ONE_FAILED)
         settled = EmptyOperator(task_id="settled", trigger_rule=TriggerRule.ALL_DONE)
         armed: BaseOperator = (
@@ -180,66 +200,69 @@ def _schedule(definition: Definition) -> CronTriggerTimetable | None:
     )
 
 
-def _params(definition: Definition) -> dict[str, Param]:
+def _params(definition: Definition, *, base: str) -> dict[str, Param]:
+    """Give the fields of the trigger form; one that may be left empty must allow null there.
+
+    ``description`` shows as it is, ``description_md`` would be Markdown.
+    """
     names = [c.name for c in definition.channels]
+    usual = definition.change or "none is configured, so name one"
     return {
         "change": Param(
             None,
             type=["null", "string"],
             title="Change",
-            section="Change",
-            description_md=(
-                "Folder of the change, relative to the folder of channels.yaml. "
-                f"Empty: `{definition.change or 'none is configured, so name one'}`."
-            ),
-            examples=[definition.change or "changes/name"],
+            section=WHAT,
+            description=f"A folder, seen from that of channels.yaml. Left empty: {usual}",
+            examples=_changes(definition, base=Path(base)) or ["changes/name"],
         ),
+        # Airflow 3.3.2 shows an editor for an object that rewrites half-typed JSON and then sends
+        # it. With two types it shows a plain text field; text that is no JSON is refused at once.
         "parameters": Param(
             {},
-            type="object",
+            type=["object", "string"],
             additionalProperties={
                 "type": ["string", "number", "boolean", "array"],
                 "items": {"type": ["string", "number", "boolean"]},
             },
+            **NO_TEXT,
             title="Parameters",
-            section="Change",
-            description_md='Template parameters for this run, e.g. `{"LogRetentionDays": 90}`. '
-            "They win over the change's own and are part of its digest.",
+            section=WHAT,
+            description="Template parameters of this run; they win over the change's own. {} gives "
+            'none; else replace all of it, e.g. by {"LogRetentionDays": 90}',
         ),
         "bypass": Param(
             BypassTier.NONE.value,
             type="string",
             enum=[tier.value for tier in BypassTier],
-            values_display={"none": "No bypass", "skip_channels": "Skip channels"},
-            title="Bypass",
-            section="Emergency",
-            description_md="Skipping channels is recorded and needs an authorization. "
-            "The rollback is never bypassed.",
+            values_display={"none": "Nothing: every channel", "skip_channels": "Skip channels"},
+            title="Leave out",
+            section=BYPASS,
+            description="A bypass is recorded, and a person must authorize it before the first "
+            "target is touched. The rollback is never bypassed.",
         ),
         "bypass_channels": Param(
             [],
-            type="array",
+            type=["null", "array"],
             items={"type": "string", "enum": names},
             examples=names,
             title="Channels to skip",
-            section="Emergency",
-            description_md="Only with *Skip channels*; at least one channel must stay.",
+            section=BYPASS,
+            description="Needs 'Skip channels' above; at least one channel must stay.",
         ),
         "bypass_reason": Param(
             "",
-            type="string",
+            type=["null", "string"],
             maxLength=2000,
-            title="Reason of the bypass",
-            section="Emergency",
-            description_md="Recorded and shown to the person who authorizes.",
+            title="Reason",
+            section=BYPASS,
+            description="Required for a bypass. Recorded, and shown to whoever authorizes.",
         ),
     }
 
 
-def _doc(definition: Definition) -> str:
-    rows = [
-        f"| {number} | `{c.name}` | {len(c.targets)} | {c.soak} | {' + '.join(sorted(c.gate))} |"
-        for number, c in enumerate(definition.channels, start=1)
-    ]
-    head = ["| # | channel | targets | soak | gate |", "|---|---|---|---|---|"]
-    return "\n".join([definition.description, "", *head, *rows])
+def _changes(definition: Definition, *, base: Path) -> list[str]:
+    """Name the changes to offer: those that lie beside the configured one."""
+    beside = (base / (definition.change or "changes/name")).parent
+    found = {template.parent for template in beside.glob("*/template.*")}
+    return sorted(str(f.relative_to(base) if f.is_relative_to(base) else f) for f in found)[:100]

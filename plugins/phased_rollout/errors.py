@@ -34,6 +34,10 @@ class GuardError(RolloutError):
     """A rule of the rollout forbids this step; the text says which, and what to do."""
 
 
+class BlockedError(RolloutError):
+    """No further target is started, because others have failed; another try may find it lifted."""
+
+
 class RecordError(RolloutError):
     """A record is missing, damaged, or stands already where a new one was to be created."""
 

@@ -7,7 +7,7 @@ Layout below the root, which is a local folder or object storage (``PHASED_ROLLO
     rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released
     rollouts/<definition>/runs/<run>/plan.json             the frozen plan
     rollouts/<definition>/runs/<run>/ledger/<at>~<kind>~<channel>~~<nonce>.json
-    rollouts/<definition>/runs/<run>/before/<channel>/<target>.json
+    rollouts/<definition>/runs/<run>/before/<channel>/<rollbacks>/<target>.json
     rollouts/<definition>/runs/<run>/targets/<channel>/<at>~<kind>~<channel>~<target>~<nonce>.json
 
 A record is written once and never edited. Each carries a schema version; readers ignore keys that
@@ -43,6 +43,7 @@ _PLAN = TypeAdapter(Plan)
 _CHANGE = TypeAdapter(Change)
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _COUNT_OF_FIELDS = 5
+_LONGEST_NAME = 150
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,13 @@ class RolloutRecords:
         """Keep the plan of this run. The first one stays: a second call gives it back."""
         content = self.store.put(_CHANGE.dump_python(change, mode="json"))
         value = {"plan": _PLAN.dump_python(plan, mode="json"), "change": content}
-        try:
+        with contextlib.suppress(RecordExistsError):
             self.store.create(self.folder / "plan.json", value)
-        except RecordExistsError:
-            return self.plan()
-        name = f"{plan.made_at.strftime(_TIME)}~{safe_name(self.run_id)}.json"
-        self.store.create(self.shared / "started" / name, {"run": self.run_id})
-        return plan
+        frozen = self.plan()
+        name = f"{frozen.made_at.strftime(_TIME)}~{safe_name(self.run_id)}.json"
+        with contextlib.suppress(RecordExistsError):
+            self.store.create(self.shared / "started" / name, {"run": self.run_id})
+        return frozen
 
     def plan(self) -> Plan:
         """Read the frozen plan; raises RecordError when there is none."""
@@ -161,6 +162,12 @@ class RolloutRecords:
             {"at": at.isoformat(), "kind": kind, "channel": channel, "target": target, **details},
         )
 
+    def hold(self, reason: str, *, at: datetime, channel: str) -> None:
+        """Record why a channel holds, unless that is what was recorded last."""
+        held = self.details(Kind.HELD, channel=channel)
+        if not held or held[-1]["reason"] != reason:
+            self.add(Kind.HELD, at=at, channel=channel, reason=reason)
+
     def ledger(self) -> Ledger:
         """Give what has happened to the run and its channels, from the records' names alone."""
         return Ledger.of(entry for entry, _ in self._entries(self.folder / "ledger"))
@@ -183,7 +190,10 @@ class RolloutRecords:
         ]
 
     def capture(self, state: TargetState, *, channel: str, target: str, at: datetime) -> None:
-        """Keep what the target ran before, once: a later call changes nothing."""
+        """Keep what the target ran before, once: a later call changes nothing.
+
+        Once until the channel was rolled back: what is entered again after that is captured anew.
+        """
         running = state.running
         value = {
             "at": at.isoformat(),
@@ -192,10 +202,8 @@ class RolloutRecords:
             "healthy": state.healthy,
             "detail": state.detail,
         }
-        try:
+        with contextlib.suppress(RecordExistsError):
             self.store.create(self._before(channel) / f"{safe_name(target)}.json", value)
-        except RecordExistsError:
-            return
 
     def before(self, *, channel: str, target: str) -> TargetState | None:
         """Give what the target ran before this rollout touched it; None when it was not touched."""
@@ -209,12 +217,14 @@ class RolloutRecords:
         return TargetState(running=running, healthy=value["healthy"], detail=value["detail"])
 
     def captured(self, channel: str) -> list[str]:
-        """Name the targets of a channel that this rollout may have touched."""
+        """Name the targets that this rollout may have touched since the channel's last rollback."""
         names = self.store.names(self._before(channel))
-        return [unquote(n.removesuffix(".json")) for n in names]
+        return [unquote(name.removesuffix(".json")) for name in names]
 
     def _before(self, channel: str) -> ObjectStoragePath:
-        return self.folder / "before" / safe_name(channel)
+        undone = [e for e in self.ledger().entries if e.kind is Kind.ROLLED_BACK]
+        rollbacks = sum(1 for e in undone if e.channel == channel)
+        return self.folder / "before" / safe_name(channel) / str(rollbacks)
 
     def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, ObjectStoragePath]]:
         for name in self.store.names(folder):
@@ -236,8 +246,11 @@ def _readable(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def safe_name(name: str) -> str:
-    """Make a name fit for a path: no separator, no ``~``, no leading dot."""
-    return quote(name, safe="").replace("~", "%7E").replace(".", "%2E")
+    """Make a name fit for a path: no separator, no ``~``, no leading dot; raises RecordError."""
+    safe = quote(name, safe="").replace("~", "%7E").replace(".", "%2E")
+    if len(safe) > _LONGEST_NAME:
+        raise RecordError(f"{name[:40]}…: too long for the record store: use a shorter name")
+    return safe
 
 
 def _create_local(path: Path, data: bytes) -> None:

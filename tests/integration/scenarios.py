@@ -151,6 +151,29 @@ def marked_run_failed(world: World, scenario: Scenario) -> Ended:
     return Ended(run_id, world.wait_for_rollback(scenario, run_id))
 
 
+def held(world: World, scenario: Scenario) -> Ended:
+    """Let the rollout hold on a refusal, mend its cause, and clear the apply that failed."""
+    denial = world.aws.deny(account=scenario.account("test", 2), resource_type="AWS::SQS::Queue")
+    run_id = world.trigger(scenario, change=change(REFUSED))
+    world.wait_for_task(scenario, run_id, "rollback.decide", "awaiting_input")
+    world.aws.clear_denials(denial)
+    failed = world.wait_for_task(scenario, run_id, "test.apply", "failed")
+    world.operator.clear(scenario.name, run_id, [("test.apply", failed["map_index"])])
+    return Ended(run_id, world.wait_for_end(scenario, run_id))
+
+
+def held_unanswered(world: World, scenario: Scenario) -> Ended:
+    """Let the rollout hold on a refusal, and let nobody decide."""
+    world.aws.deny(account=scenario.account("playground", 2), resource_type="AWS::SQS::Queue")
+    return roll(world, scenario, change=change(REFUSED))
+
+
+def tolerated(world: World, scenario: Scenario) -> Ended:
+    """Let CloudFormation refuse the change on one account of a channel that bears one."""
+    world.aws.deny(account=scenario.account("playground", 2), resource_type="AWS::SQS::Queue")
+    return roll(world, scenario, change=change(REFUSED))
+
+
 THREE = ("playground", "test", "production")
 TWO = ("playground", "production")
 ASKING = {"playground": {"gate": ["health", "approval"], "approval": {"approvers": ["approver"]}}}
@@ -176,5 +199,20 @@ SCENARIOS = [
     Scenario("twice", 12, twice, TWO, 1),
     Scenario(
         "marked_run_failed", 13, marked_run_failed, TWO, 1, settings={"defaults": {"soak": "60s"}}
+    ),
+    Scenario("held", 14, held, THREE, settings={"on_failure": "hold"}),
+    Scenario(
+        "held_unanswered",
+        15,
+        held_unanswered,
+        TWO,
+        settings={"on_failure": "hold", "decide_within": "3s"},
+    ),
+    Scenario(
+        "tolerated",
+        16,
+        tolerated,
+        TWO,
+        settings={"defaults": {"soak": "4s", "max_failed": 1, "waves": {"size": 2}}},
     ),
 ]

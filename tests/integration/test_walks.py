@@ -8,7 +8,7 @@ import pytest
 
 from phased_rollout.model.ledger import Kind
 from tests.integration.scenarios import SCENARIOS, Ended
-from tests.integration.world import CHANNELS, GOOD, Scenario, World
+from tests.integration.world import CHANNELS, GOOD, REFUSED, Scenario, World
 
 BY_NAME = {s.name: s for s in SCENARIOS}
 OLD, NEW = "initial CREATE_COMPLETE", f"{GOOD} UPDATE_COMPLETE"
@@ -220,6 +220,44 @@ def test_a_run_that_a_user_marks_failed_is_still_rolled_back(world: World) -> No
     assert run.state == "failed"
     assert runs(world, scenario, RESTORED, "playground")
     assert world.mutations(*scenario.accounts("production")) == []
+
+
+@pytest.mark.scenario("held")
+def test_under_hold_clearing_the_failed_apply_applies_that_account_again_and_goes_on(
+    world: World,
+) -> None:
+    scenario, run = ended(world, "held")
+    assert run.state == "success"
+    assert runs(world, scenario, f"{REFUSED} UPDATE_COMPLETE")
+    executed = [account for account, _ in world.mutations(*scenario.accounts())]
+    refused = scenario.account("test", 2)
+    assert sorted(executed) == sorted([*scenario.accounts(), refused])
+
+
+@pytest.mark.scenario("held_unanswered")
+def test_a_hold_that_nobody_decides_is_rolled_back_at_its_deadline(world: World) -> None:
+    scenario, run = ended(world, "held_unanswered")
+    assert run.state == "failed"
+    assert world.running(scenario, "playground") == {
+        "playground-1": RESTORED,
+        "playground-2": ROLLED_BACK,
+    }
+    assert world.mutations(*scenario.accounts("production")) == []
+
+
+@pytest.mark.scenario("tolerated")
+def test_a_channel_graduates_with_an_exception_within_its_tolerance(world: World) -> None:
+    scenario, run = ended(world, "tolerated")
+    assert run.state == "success"
+    assert world.running(scenario, "playground") == {
+        "playground-1": f"{REFUSED} UPDATE_COMPLETE",
+        "playground-2": ROLLED_BACK,
+    }
+    assert runs(world, scenario, f"{REFUSED} UPDATE_COMPLETE", "production")
+    outcome = world.operator.xcom(scenario.name, run.run_id, "outcome")
+    assert outcome.endswith("graduated with 1 exceptions: playground-2")
+    apply = world.operator.task_instance(scenario.name, run.run_id, "playground.apply", map_index=0)
+    assert apply["rendered_map_index"] == "playground-1, playground-2 (failed)"
 
 
 @pytest.mark.scenario("all_good")

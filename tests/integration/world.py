@@ -220,4 +220,4 @@ class World:
     def wait_for_rollback(self, scenario: Scenario, run_id: str) -> str:
         """Wait until the verdict of a run has ended; gives the run's state."""
         self.wait_for_task(scenario, run_id, "rollback.verdict", "failed", "success")
-        return str(self.operator.run(scenario.name, run_id)["state"])
+        return self.wait_for_end(scenario, run_id)

@@ -97,10 +97,21 @@ def connection_of(access: Access) -> AwsConnectionWrapper:
         ) from error
     if found.conn_type not in ("aws", "", None):
         raise UnreachableError(f"connection {name!r} is of type {found.conn_type!r}, not 'aws'")
-    wrapper = AwsConnectionWrapper(conn=found, region_name=access.region)
-    wrapper.botocore_config = _CONFIG.merge(wrapper.botocore_config or Config())
+    try:
+        wrapper = AwsConnectionWrapper(conn=found, region_name=access.region)
+        wrapper.botocore_config = _CONFIG.merge(wrapper.botocore_config or Config())
+    except Exception as error:  # the provider raises whatever a bad extra leads to
+        raise unusable(name, error) from error
     with _HOLDING:
         return _CONNECTIONS.setdefault(name, wrapper)
+
+
+def unusable(name: str, error: Exception) -> UnreachableError:
+    """Say that a connection is no good; names the error only, for its text may hold secrets."""
+    return UnreachableError(
+        f"connection {name!r} cannot be used ({type(error).__name__}): mend its login, password or "
+        "extra in Airflow"
+    )
 
 
 def session_of(connection: AwsConnectionWrapper) -> boto3.session.Session:
@@ -111,7 +122,10 @@ def session_of(connection: AwsConnectionWrapper) -> boto3.session.Session:
         if content not in _SESSIONS:
             while len(_SESSIONS) >= _CONNECTIONS_AT_ONCE:
                 _SESSIONS.pop(next(iter(_SESSIONS)))
-            _SESSIONS[content] = SessionFactory(conn=connection).create_session()
+            try:
+                _SESSIONS[content] = SessionFactory(conn=connection).create_session()
+            except Exception as error:
+                raise unusable(str(connection.conn_id), error) from error
         return _SESSIONS[content]
 
 

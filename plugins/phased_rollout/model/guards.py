@@ -58,6 +58,8 @@ def may_judge(plan: Plan, ledger: Ledger, targets: Ledger, *, channel: str) -> N
     if not ledger.entered_since_rollback(channel):
         raise GuardError(_rolled_back_text(channel))
     entered = ledger.last(Kind.ENTERED, channel=channel)
+    if ledger.last(Kind.APPLIED, channel=channel) <= entered:
+        raise GuardError(f"{channel}: no wave was applied since it was entered")
     names = [t.name for t in plan.definition.channel(channel).targets]
     counted = (Kind.VERIFIED, Kind.EXCEPTED)
     missing = [n for n in names if targets.last(*counted, target=n) <= entered]
@@ -89,7 +91,8 @@ def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
 
 def may_finish(plan: Plan, ledger: Ledger) -> None:
     """Let a rollout end green only when every channel has graduated or was bypassed."""
-    if ledger.happened(Kind.NOTHING_TO_CHANGE) and ledger.last_entered() is None:
+    unchanged = ledger.last(Kind.NOTHING_TO_CHANGE) > ledger.last(Kind.PREVIEWED)
+    if unchanged and ledger.last_entered() is None:
         return
     reasons = [why_not_passed(plan, ledger, channel) for channel in plan.channels]
     missing = [reason for reason in reasons if reason]

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     # of a target
     VERIFIED = "verified"
     REFUSED = "refused"
+    EXCEPTING = "excepting"
     EXCEPTED = "excepted"
     RESTORED = "restored"
     RESTORE_FAILED = "restore_failed"
@@ -92,7 +93,15 @@ class Ledger:
         entered = [e for e in self.entries if e.kind is Kind.ENTERED]
         return entered[-1].channel if entered else None
 
-    @property
-    def last_entered_at(self) -> datetime:
-        """Say when a channel was last entered; NEVER if none was."""
-        return max((e.at for e in self.entries if e.kind is Kind.ENTERED), default=NEVER)
+    def last_of_any(self, *kinds: Kind) -> datetime:
+        """Say when this last happened anywhere, to the run or any channel; NEVER if it did not."""
+        return max((e.at for e in self.entries if e.kind in kinds), default=NEVER)
+
+    def failed_targets(self, *, since: datetime) -> set[str]:
+        """Name the targets that were refused since a moment and were not verified after that."""
+        names = {e.target for e in self.entries if e.kind is Kind.REFUSED and e.at > since}
+        return {
+            name
+            for name in names
+            if self.last(Kind.REFUSED, target=name) > self.last(Kind.VERIFIED, target=name)
+        }

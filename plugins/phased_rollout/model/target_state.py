@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -75,10 +75,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a change would do to one target; no differences means nothing to change."""
+    """What a change would do to one target; no differences means nothing to change.
+
+    :param irreversible: what a rollback could not bring back, in words
+    """
 
     differences: tuple[Difference, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    irreversible: tuple[str, ...] = ()
 
 
 class Health(StrEnum):

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from phased_rollout.errors import RefusedError
+from phased_rollout.errors import BlockedError, RefusedError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.guards import may_mutate
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
-from phased_rollout.operators.steps import take, wait
-from phased_rollout.operators.tolerance import failed_targets, tolerate
+from phased_rollout.operators.steps import Step, take, wait
+from phased_rollout.operators.tolerance import (
+    failed_targets,
+    give_back,
+    is_excepted,
+    refuse_new_targets,
+    tolerate,
+)
 from phased_rollout.rollout import Rollout
 
 
@@ -37,10 +43,8 @@ class ApplyOperator(RolloutOperator):
 
     def execute(self, context: Any) -> str:
         """Give the moment at which the last target was verified, ISO 8601 in UTC."""
-        rollout = self.rollout(context)
         self._show(self.wave["targets"])
-        with no_retry():
-            self._allow(rollout)
+        rollout = self.rollout(context)
         entered = rollout.records.ledger().last(Kind.ENTERED, channel=self.channel)
         history = rollout.records.of_targets(self.channel)
         tokens = {
@@ -59,18 +63,20 @@ class ApplyOperator(RolloutOperator):
         self, context: Any, event: Any, tokens: dict[str, str], failed: dict[str, str]
     ) -> str:
         """Go on with the targets that were waited for."""
+        self._show(self.wave["targets"])
         return self._go_on(self.rollout(context), tokens=tokens, failed=failed)
 
     def _go_on(self, rollout: Rollout, *, tokens: dict[str, str], failed: dict[str, str]) -> str:
-        self._show(self.wave["targets"])
-        targets = rollout.targets(self.channel, tokens)
         with no_retry():
-            step = take(targets, lambda target: self._step(rollout, target, tokens[target.name]))
+            self._allow(rollout)
+        targets = rollout.targets(self.channel, tokens)
+        step = take(targets, lambda target: self._step(rollout, target, tokens[target.name]))
         for name, progress in step.ended.items():
             self.log.info("%s: %s", name, progress.reason)
-        failed |= {name: str(error) for name, error in step.failed.items()}
+        blocked = [e for e in step.failed.values() if isinstance(e, BlockedError)]
+        failed |= {n: str(e) for n, e in step.failed.items() if e not in blocked}
         if step.waiting or (step.unreachable and not failed):
-            tokens = {name: tokens[name] for name in step.pending}
+            tokens = {name: tokens[name] for name in (*step.pending, *_names(step, blocked))}
             wait(
                 self,
                 rollout,
@@ -78,13 +84,21 @@ class ApplyOperator(RolloutOperator):
                 step=step,
                 tokens=tokens,
                 resume_with={"tokens": tokens, "failed": failed},
+                until_armed=True,
             )
-        return self._finish(rollout, failed)
+        if failed:
+            raise AirflowFailException("\n".join(f"{name}: {why}" for name, why in failed.items()))
+        if blocked:
+            raise AirflowException(str(blocked[0]))
+        return self._finish(rollout)
 
     def _step(self, rollout: Rollout, target: Target, token: str) -> Progress:
+        if is_excepted(rollout, self.channel, target.name):
+            return give_back(rollout, self.channel, target)
         substrate, records = rollout.substrate, rollout.records
         artifact = rollout.artifact(self.channel, target)
         if records.before(channel=self.channel, target=target.name) is None:
+            refuse_new_targets(rollout, self.channel)
             state = substrate.read(target)
             if not state.settled:
                 return Progress(Outcome.WAITING, f"somebody's operation: {state.detail}")
@@ -92,22 +106,18 @@ class ApplyOperator(RolloutOperator):
         guard = rollout.mutation(target, allow=lambda: self._allow(rollout), clock=now)
         try:
             progress = substrate.apply(target, artifact, token=token, mutation=guard)
+            if progress.outcome is Outcome.WAITING:
+                return progress
+            unchanged = progress.outcome is Outcome.UNCHANGED
+            state = substrate.read(target) if unchanged else substrate.verify(target, artifact)
         except RefusedError as refused:
-            return tolerate(
-                rollout, channel=self.channel, target=target, token=token, refused=refused
-            )
-        if progress.outcome is Outcome.DONE:
-            digest = substrate.verify(target, artifact).digest
-        elif progress.outcome is Outcome.UNCHANGED:
-            digest = substrate.read(target).digest
-        else:
-            return progress
+            return tolerate(rollout, self.channel, target, refused)
         records.add(
             Kind.VERIFIED,
             at=now(),
             channel=self.channel,
             target=target.name,
-            digest=digest,
+            digest=state.digest,
             reason=progress.reason,
         )
         return progress
@@ -121,15 +131,13 @@ class ApplyOperator(RolloutOperator):
         records = rollout.records
         may_mutate(rollout.plan, records.ledger(), channel=self.channel, newer=records.newer())
 
-    def _finish(self, rollout: Rollout, failed: dict[str, str]) -> str:
-        for name, reason in failed.items():
-            rollout.records.add(
-                Kind.REFUSED, at=now(), channel=self.channel, target=name, reason=reason
-            )
-        if failed:
-            raise AirflowFailException("\n".join(f"{name}: {why}" for name, why in failed.items()))
+    def _finish(self, rollout: Rollout) -> str:
         excepted = failed_targets(rollout, self.channel)
         self._show([f"{n} (failed)" if n in excepted else n for n in self.wave["targets"]])
         moment = now()
         rollout.records.add(Kind.APPLIED, at=moment, channel=self.channel, wave=self.wave["wave"])
         return moment.isoformat()
+
+
+def _names(step: Step, errors: list[BlockedError]) -> list[str]:
+    return [name for name, error in step.failed.items() if error in errors]

@@ -8,12 +8,15 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from phased_rollout.model.definition import Channel
+from phased_rollout.model.definition import Channel, OnFailure
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import describe
+from phased_rollout.operators.about import fenced
 from phased_rollout.operators.base import now
+from phased_rollout.operators.tolerance import is_mended
 from phased_rollout.rollout import Rollout
 
+NOBODY = "nobody (deadline)"
 RETRIES = 1
 """Airflow 3.3.2 fails a task that is answered within milliseconds of asking: it then asks again."""
 
@@ -32,6 +35,10 @@ class RecordedApproval(ApprovalOperator):
         """Open the rollout of this Dag run."""
         return Rollout.open(self.definition, context["run_id"])
 
+    def objection(self, rollout: Rollout, user: str) -> str | None:
+        """Say why this user's yes does not count; None when it does."""
+        raise NotImplementedError
+
     def answered(self, context: Any, event: Any) -> str:
         """Give the name of the user who approved; raises AirflowFailException on anything else."""
         try:
@@ -46,7 +53,10 @@ class RecordedApproval(ApprovalOperator):
             raise AirflowFailException(
                 f"nobody answered within {self.response_timeout}: not approved"
             ) from error
-        return _user(answer)
+        user = _user(answer)
+        if objection := self.objection(self.rollout(context), user):
+            raise AirflowFailException(f"not approved: {objection}")
+        return user
 
 
 class AuthorizeOperator(RecordedApproval):
@@ -58,17 +68,30 @@ class AuthorizeOperator(RecordedApproval):
     def execute(self, context: Any) -> Any:
         """Ask, showing the plan, the merged preview and what needs the authorization."""
         rollout = self.rollout(context)
-        preview = rollout.records.details(Kind.PREVIEWED)[-1]
+        preview = _last(rollout, Kind.PREVIEWED, mend="clear preview with downstream")
         if not preview["authorize"]:
             raise AirflowSkipException("nothing in this plan needs an authorization")
+        who = rollout.plan.bypass.requested_by or "nobody by name: the schedule, or another Dag"
         self.body = "\n\n".join(
             [
-                "Needs your authorization: " + "; ".join(preview["authorize"]),
-                fenced(describe(rollout.plan)),
-                fenced("\n".join(preview["differences"])),
+                "**Why you are asked**",
+                fenced([*preview["authorize"], f"requested by {who}"]),
+                "**What would change**",
+                fenced(preview["differences"] or ["nothing"]),
+                "**The plan**",
+                fenced([describe(rollout.plan), _given(rollout)]),
+                "**Approve** starts with the first channel. **Reject** ends the run, failed, and "
+                f"so does no answer within {self.response_timeout}. No target was touched so far.",
             ]
         )
         return super().execute(context)
+
+    def objection(self, rollout: Rollout, user: str) -> str | None:
+        """Who asked for a bypass may not authorize it (four eyes)."""
+        bypass = rollout.plan.bypass
+        if bypass.channels and user == bypass.requested_by:
+            return f"{user} asked for the bypass, so somebody else has to authorize it"
+        return None
 
     def execute_complete(self, context: Any, event: Any) -> Any:
         """Record who authorized."""
@@ -84,7 +107,6 @@ class ApprovalGate(RecordedApproval):
         super().__init__(
             subject=f"Let the change graduate from {channel.name}?",
             response_timeout=channel.approval.deadline,
-            assigned_users=[{"id": u, "name": u} for u in channel.approval.approvers] or None,
             **kwargs,
         )
         self.channel = channel.name
@@ -92,9 +114,32 @@ class ApprovalGate(RecordedApproval):
     def execute(self, context: Any) -> Any:
         """Ask, showing the evidence of the health task."""
         rollout = self.rollout(context)
-        healthy = rollout.records.details(Kind.HEALTHY, channel=self.channel)[-1]
-        self.body = "\n\n".join([fenced(healthy["reason"]), fenced(describe(rollout.plan))])
+        mend = f"clear {self.channel}.health with downstream"
+        healthy = _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
+        self.assigned_users = [{"id": u, "name": u} for u in self._approvers(rollout)] or None
+        holds = rollout.plan.definition.on_failure is OnFailure.HOLD
+        self.body = "\n\n".join(
+            [
+                f"**How {self.channel} has fared**",
+                fenced([healthy["reason"]]),
+                "**The plan**",
+                fenced([describe(rollout.plan), _given(rollout)]),
+                "**Approve** lets the change go on. **Reject** fails the rollout, and so does no "
+                f"answer within {self.response_timeout}: then "
+                + ("a person is asked whether to roll back." if holds else "it is rolled back."),
+            ]
+        )
         return super().execute(context)
+
+    def _approvers(self, rollout: Rollout) -> tuple[str, ...]:
+        return rollout.plan.definition.channel(self.channel).approval.approvers
+
+    def objection(self, rollout: Rollout, user: str) -> str | None:
+        """Only the approvers of the plan may approve, whoever the file names by now."""
+        approvers = self._approvers(rollout)
+        if approvers and user not in approvers:
+            return f"{user} is none of the approvers of {self.channel}: {', '.join(approvers)}"
+        return None
 
     def execute_complete(self, context: Any, event: Any) -> Any:
         """Record the approval and the graduation."""
@@ -129,9 +174,13 @@ class DecideOperator(HITLOperator):
         failures = [f"{r['task']}: {r['reason']}" for r in records.details(Kind.FAILED)]
         self.body = "\n\n".join(
             [
-                fenced("\n".join(failures) or "a task was marked failed, or its process was lost"),
-                "To retry what failed, clear `apply`; to judge again, clear `health` with "
-                "downstream. After the rollback neither is possible.",
+                "**What failed**",
+                fenced(failures or ["a task was marked failed, or its process was lost"]),
+                f"**{self.ROLL_BACK}** restores what the targets ran before; so does no answer "
+                f"within {self.response_timeout}. **{self.KEEP}** leaves them as they are, and the "
+                "run ends failed.",
+                "Or mend it before you answer: to retry what failed, clear **apply**; to judge "
+                "again, clear **health** with downstream. After the rollback neither is possible.",
             ]
         )
         return super().execute(context)
@@ -139,8 +188,10 @@ class DecideOperator(HITLOperator):
     def execute_complete(self, context: Any, event: Any) -> Any:
         """Arm the rollback, or record that all is kept as it is and skip the restores."""
         answer = super().execute_complete(context, event)
-        records = Rollout.open(self.definition, context["run_id"]).records
-        user = _user(answer)
+        rollout = Rollout.open(self.definition, context["run_id"])
+        records, user = rollout.records, _user(answer)
+        if user == NOBODY and is_mended(rollout):
+            raise AirflowSkipException("the failure was mended meanwhile, the rollout goes on")
         if answer["chosen_options"] == [self.KEEP]:
             records.add(Kind.KEPT, at=now(), user=user)
             raise AirflowSkipException(f"{user} decided to keep everything as it is")
@@ -148,9 +199,9 @@ class DecideOperator(HITLOperator):
         return user
 
 
-def fenced(text: str) -> str:
-    """Show text as it is in Markdown, whatever it contains."""
-    return "\n".join(f"    {line}" for line in text.splitlines())
+def _given(rollout: Rollout) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in sorted(rollout.change.given.items()))
+    return f"parameters of this run: {given or 'none, those of the change hold'}"
 
 
 def _channel(context: Any) -> str:
@@ -160,4 +211,13 @@ def _channel(context: Any) -> str:
 
 def _user(answer: Any) -> str:
     user = answer.get("responded_by_user") or {}
-    return str(user.get("name") or user.get("id") or "nobody (deadline)")
+    return str(user.get("name") or user.get("id") or NOBODY)
+
+
+def _last(rollout: Rollout, kind: Kind, *, channel: str = "", mend: str) -> Any:
+    found = rollout.records.details(kind, channel=channel)
+    if not found:
+        raise AirflowFailException(
+            f"nothing was {kind} here; a task that was marked success did nothing: {mend}"
+        )
+    return found[-1]

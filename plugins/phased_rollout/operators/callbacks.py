@@ -30,12 +30,12 @@ def record_and_arm(context: Any) -> None:
     reason = str(error) if error else "the process of the task was lost"
     channel = ti.task_id.rpartition(".")[0]
     at = datetime.now(UTC)
+    if channel != "rollback" and _rolls_back(records):
+        records.add(Kind.ARMED, at=at, reason=f"{ti.task_id}: {reason}")
     records.add(
         Kind.FAILED, at=at, channel=channel, task=ti.task_id, reason=reason, attempt=attempt
     )
     log.error("%s failed: %s", ti.task_id, reason)
-    if channel != "rollback" and _rolls_back(records):
-        records.add(Kind.ARMED, at=at, reason=f"{ti.task_id}: {reason}")
 
 
 def _rolls_back(records: RolloutRecords) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowSkipException
 
+from phased_rollout.errors import GuardError
 from phased_rollout.model.guards import may_enter
 from phased_rollout.model.ledger import Kind
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
@@ -43,7 +44,7 @@ class EnterOperator(RolloutOperator):
                 records.ledger(),
                 channel=self.channel,
                 newer=records.newer(),
-                needs_authorization=bool(records.details(Kind.PREVIEWED)[-1]["authorize"]),
+                needs_authorization=_needs_authorization(records),
             )
         if plan.is_bypassed(self.channel):
             records.add(Kind.BYPASSED, at=now(), channel=self.channel, reason=plan.bypass.reason)
@@ -61,5 +62,15 @@ class EnterOperator(RolloutOperator):
             f"{' → '.join(planned)}: holding until the file is as it was"
         )
         self.log.warning("%s", reason)
-        records.add(Kind.HELD, at=now(), channel=self.channel, reason=reason)
+        records.hold(reason, at=now(), channel=self.channel)
         self.defer(trigger=DateTimeTrigger(moment=now() + LOOK_AGAIN), method_name="execute")
+
+
+def _needs_authorization(records: RolloutRecords) -> bool:
+    previews = records.details(Kind.PREVIEWED)
+    if not previews:
+        raise GuardError(
+            "no preview is recorded; a task that was marked success did nothing: "
+            "clear preview with downstream"
+        )
+    return bool(previews[-1]["authorize"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -43,13 +43,14 @@ class VerdictOperator(RolloutOperator):
 
     def execute(self, context: Any) -> str:
         """Return only when the run is complete in the records; else restore, and fail."""
-        return self._judge(self.rollout(context), failed={}, late=())
+        return self._judge(self.rollout(context), begun=now(), failed={})
 
-    def resume(self, context: Any, event: Any, failed: Failures) -> str:
+    def resume(self, context: Any, event: Any, begun: str, failed: Failures) -> str:
         """Go on with the sweep."""
-        return self._judge(self.rollout(context), failed=failed, late=event["pending"])
+        moment = datetime.fromisoformat(begun)
+        return self._judge(self.rollout(context), begun=moment, failed=failed)
 
-    def _judge(self, rollout: Rollout, *, failed: Failures, late: Collection[str]) -> str:
+    def _judge(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str:
         try:
             unfinished = _why_unfinished(rollout)
         except RecordError as error:
@@ -57,9 +58,10 @@ class VerdictOperator(RolloutOperator):
         if unfinished is None:
             return "complete"
         ledger = rollout.records.ledger()
-        if ledger.last(Kind.KEPT) <= ledger.last_entered_at:
+        undecided = (Kind.ENTERED, Kind.APPLIED, Kind.FAILED, Kind.ARMED)
+        if ledger.last(Kind.KEPT) <= ledger.last_of_any(*undecided):
             for channel in channels_to_restore(rollout.plan, ledger):
-                restore(self, rollout, channel.name, failed=failed, late=late)
+                restore(self, rollout, channel.name, begun=begun, failed=failed)
         raise AirflowFailException(f"{unfinished}\n{_summary(rollout)}\n{in_words(failed)}".strip())
 
 
@@ -69,7 +71,7 @@ def _why_unfinished(rollout: Rollout) -> str | None:
         may_finish(plan, ledger)
     except GuardError as error:
         return str(error)
-    if not ledger.happened(Kind.FINISHED) or ledger.last(Kind.FINISHED) < ledger.last_entered_at:
+    if ledger.last(Kind.FINISHED) <= ledger.last_of_any(Kind.ENTERED, Kind.PREVIEWED):
         return "every channel has graduated, but the outcome was never recorded"
     return None
 

@@ -49,7 +49,7 @@ def merge(previews: Mapping[str, Preview]) -> list[str]:
             mark = "DESTRUCTIVE " if d.destructive else ""
             text = f"{mark}{d.action} {d.kind} {d.resource} {d.detail}".strip()
             lines.setdefault(text, []).append(name)
-        for note in preview.notes:
+        for note in (*preview.notes, *preview.irreversible):
             lines.setdefault(note, []).append(name)
     return [f"{len(names)} targets: {text} ({_few(names)})" for text, names in lines.items()]
 
@@ -94,4 +94,6 @@ def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
         if d.destructive
     )
     found.extend(f"destructive on {count} targets: {what}" for what, count in destructive.items())
+    lost = Counter(what for p in previews.values() for what in p.irreversible)
+    found.extend(f"irreversible on {count} targets: {what}" for what, count in lost.items())
     return found

@@ -9,7 +9,6 @@ from typing import Any
 
 from phased_rollout.errors import LockedError, RolloutError, UnreachableError
 from phased_rollout.model.definition import Target
-from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, now
 from phased_rollout.rollout import Rollout, for_each
@@ -18,6 +17,8 @@ from phased_rollout.triggers.operation import OperationTrigger
 LOOK_AGAIN = timedelta(minutes=10)
 FIRST_POLL = 2.0
 """Seconds; Airflow loses a deferral that ends sooner than about two seconds."""
+UNREACHABLE_POLL = 30.0
+"""Seconds until a target that does not answer is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,21 @@ def wait(
     step: Step,
     tokens: dict[str, str],
     resume_with: dict[str, Any],
+    until_armed: bool = False,
 ) -> None:
     """Defer until the operations have ended; resumes ``task.resume(**resume_with)``.
 
     Targets that cannot be reached hold the rollout: recorded, said, and asked again until they
     answer or a person marks the task failed.
+
+    :param until_armed: resume as soon as a rollback is armed
     """
     for name, reason in step.waiting.items():
         task.log.info("%s: %s", name, reason)
     for name, reason in step.unreachable.items():
         text = f"{name} cannot be reached, which is no failure of the change: {reason}"
         task.log.warning("holding: %s", text)
-        rollout.records.add(Kind.HELD, at=now(), channel=channel, reason=text)
+        rollout.records.hold(text, at=now(), channel=channel)
     pending = {name: tokens[name] for name in step.pending}
     trigger = OperationTrigger(
         definition=rollout.records.definition,
@@ -83,6 +87,7 @@ def wait(
         channel=channel,
         tokens=pending,
         deadline=(now() + LOOK_AGAIN).isoformat(),
-        interval=FIRST_POLL,
+        interval=FIRST_POLL if step.waiting else UNREACHABLE_POLL,
+        until_armed=until_armed,
     )
     task.defer(trigger=trigger, method_name="resume", kwargs=resume_with)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from phased_rollout.errors import RefusedError
+from datetime import datetime
+
+from phased_rollout.errors import BlockedError, RefusedError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
@@ -11,33 +13,68 @@ from phased_rollout.operators.restore import step_back
 from phased_rollout.rollout import Rollout
 
 
-def tolerate(
-    rollout: Rollout, *, channel: str, target: Target, token: str, refused: RefusedError
-) -> Progress:
-    """Restore the failed target while the channel goes on; raises ``refused`` beyond the tolerance.
+def refuse_new_targets(rollout: Rollout, channel: str) -> None:
+    """Start no further target once more have failed than the channel bears: BlockedError."""
+    allowed = rollout.plan.definition.channel(channel).max_failed
+    failed = failed_targets(rollout, channel)
+    if len(failed) > allowed:
+        raise BlockedError(
+            f"no further target of {channel} is started: {', '.join(sorted(failed))} failed, "
+            f"and the channel bears {allowed}"
+        )
+
+
+def tolerate(rollout: Rollout, channel: str, target: Target, refused: RefusedError) -> Progress:
+    """Record a failed target, and give it back; raises ``refused`` beyond the tolerance.
 
     Two targets that fail at the same moment are both counted before either is tolerated.
     """
-    records = rollout.records
+    records, name = rollout.records, target.name
+    records.add(Kind.REFUSED, at=now(), channel=channel, target=name, reason=str(refused))
     allowed = rollout.plan.definition.channel(channel).max_failed
-    if not allowed:
-        raise refused
-    if target.name not in failed_targets(rollout, channel):
-        records.add(
-            Kind.REFUSED, at=now(), channel=channel, target=target.name, reason=str(refused)
-        )
     if len(failed_targets(rollout, channel)) > allowed:
         raise refused
+    records.add(Kind.EXCEPTING, at=now(), channel=channel, target=name, reason=str(refused))
+    return give_back(rollout, channel, target)
+
+
+def is_excepted(rollout: Rollout, channel: str, name: str) -> bool:
+    """Whether the target failed within the tolerance since the channel was entered."""
+    entered = rollout.records.ledger().last(Kind.ENTERED, channel=channel)
+    history = rollout.records.of_targets(channel)
+    return history.last(Kind.EXCEPTING, target=name) > entered
+
+
+def give_back(rollout: Rollout, channel: str, target: Target) -> Progress:
+    """Take the next step to restore a tolerated target."""
+    records = rollout.records
+    entered = records.ledger().last(Kind.ENTERED, channel=channel).isoformat()
+    token = rollout.token("except", target.name, entered)
     progress = step_back(rollout, channel, target, token)
-    if progress.outcome is not Outcome.WAITING:
-        records.add(
-            Kind.EXCEPTED, at=now(), channel=channel, target=target.name, reason=str(refused)
-        )
-    return Progress(progress.outcome, f"failed, within the tolerance of {allowed}: {refused}")
+    if progress.outcome is Outcome.WAITING:
+        return progress
+    records.add(
+        Kind.EXCEPTED, at=now(), channel=channel, target=target.name, reason=progress.reason
+    )
+    return Progress(progress.outcome, f"failed, within the tolerance: {progress.reason}")
+
+
+def is_mended(rollout: Rollout) -> bool:
+    """Whether all that has failed so far was retried since, with success."""
+    ledger, failures = rollout.records.ledger(), rollout.records.details(Kind.FAILED)
+
+    def mended(channel: str, at: datetime) -> bool:
+        succeeded = ledger.last(Kind.APPLIED, Kind.HEALTHY, channel=channel)
+        return succeeded > at and not failed_targets(rollout, channel)
+
+    known = rollout.plan.names
+    return bool(failures) and all(
+        r["channel"] in known and mended(r["channel"], datetime.fromisoformat(r["at"]))
+        for r in failures
+    )
 
 
 def failed_targets(rollout: Rollout, channel: str) -> set[str]:
-    """Name the targets that have failed since the channel was entered."""
+    """Name the targets that have failed since the channel was entered, and were not mended."""
     entered = rollout.records.ledger().last(Kind.ENTERED, channel=channel)
-    history = rollout.records.of_targets(channel).entries
-    return {e.target for e in history if e.kind is Kind.REFUSED and e.at > entered}
+    return rollout.records.of_targets(channel).failed_targets(since=entered)

@@ -42,7 +42,8 @@ class HealthSensor(BaseSensorOperator):
         channel, ledger = plan.definition.channel(self.channel), records.ledger()
         with no_retry():
             may_judge(plan, ledger, records.of_targets(self.channel), channel=self.channel)
-        until = ledger.last(Kind.APPLIED, channel=self.channel) + channel.soak
+        verified = records.of_targets(self.channel).last_of_any(Kind.VERIFIED)
+        until = max(ledger.last(Kind.APPLIED, channel=self.channel), verified) + channel.soak
         if now() < until:
             self.log.info("holding: %s soaks until %s", self.channel, until.isoformat())
             return False
@@ -52,6 +53,7 @@ class HealthSensor(BaseSensorOperator):
         if decision.verdict is Verdict.ROLL_BACK:
             raise AirflowFailException(f"harm in {self.channel} or before it: {decision.reason}")
         if decision.verdict is Verdict.HOLD:
+            records.hold(decision.reason, at=now(), channel=self.channel)
             return False
         evidence = [[o.target, o.signal, o.health, o.detail] for o in observations]
         records.add(

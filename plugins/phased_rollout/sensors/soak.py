@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout.operators.base import now
+from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.soak import SHORTEST_DEFERRAL, SoakTrigger
 
 _LOOKS = 30
@@ -20,7 +20,8 @@ _FASTEST, _SLOWEST = 1.0, 30.0
 class SoakSensor(TimeDeltaSensor):
     """Counts from the moment the channel's last target was verified, and watches all along.
 
-    Ends early, failed, as soon as a hard health signal says harm. Holds no worker slot.
+    How long is what the plan says, whatever the file says by then. Ends early, failed, as soon as a
+    hard health signal says harm. Holds no worker slot.
 
     :param definition: name of the rollout definition
     :param channel: the channel that soaks
@@ -39,18 +40,25 @@ class SoakSensor(TimeDeltaSensor):
         self.since = since
 
     def _derive_base_time(self, context: Any) -> datetime:
-        moments: Iterable[str] = [self.since] if isinstance(self.since, str) else self.since
+        moments: list[str] = [self.since] if isinstance(self.since, str) else list(self.since or [])
+        if not moments:
+            raise AirflowFailException(
+                f"no wave of {self.channel} told when it was verified; a task that was marked "
+                f"success did nothing: clear {self.channel}.apply with downstream"
+            )
         return max(datetime.fromisoformat(moment) for moment in moments)
 
     def execute(self, context: Any) -> None:
         """Wait for the end of the soak in the triggerer."""
-        until = self._derive_base_time(context) + self._resolve_delta()
+        planned = Rollout.open(self.definition, context["run_id"]).plan
+        soak = planned.definition.channel(self.channel).soak
+        until = self._derive_base_time(context) + soak
         left = until - now()
         self.log.info("soaking until %s, another %s", until.isoformat(), left)
         if left < SHORTEST_DEFERRAL:
             time.sleep(max(0.0, left.total_seconds()))
             return
-        seconds = self._resolve_delta().total_seconds() / _LOOKS
+        seconds = soak.total_seconds() / _LOOKS
         trigger = SoakTrigger(
             definition=self.definition,
             run_id=context["run_id"],
@@ -58,11 +66,8 @@ class SoakSensor(TimeDeltaSensor):
             until=until.isoformat(),
             interval=min(max(seconds, _FASTEST), _SLOWEST),
         )
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            timeout=left + timedelta(hours=1),
-        )
+        # No deadline: a triggerer that is down is no evidence against the change.
+        self.defer(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: Any = None) -> None:
         """End the soak early on harm."""

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from phased_rollout.errors import RolloutError
 from phased_rollout.model.definition import Target
+from phased_rollout.model.ledger import Kind
 from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.threads import for_each, in_thread
 
@@ -30,6 +31,7 @@ class OperationTrigger(BaseTrigger):
     :param tokens: target name to the token of its attempt
     :param deadline: when to hand back to a worker at the latest, ISO 8601 in UTC
     :param interval: seconds before the first poll; later ones come more slowly, up to 15 s apart
+    :param until_armed: hand back as soon as a rollback of the run is armed
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class OperationTrigger(BaseTrigger):
         tokens: dict[str, str],
         deadline: str,
         interval: float = 1.0,
+        until_armed: bool = False,
     ) -> None:
         super().__init__()
         self.definition = definition
@@ -49,6 +52,7 @@ class OperationTrigger(BaseTrigger):
         self.tokens = tokens
         self.deadline = deadline
         self.interval = interval
+        self.until_armed = until_armed
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments, JSON values only."""
@@ -61,6 +65,7 @@ class OperationTrigger(BaseTrigger):
                 "tokens": self.tokens,
                 "deadline": self.deadline,
                 "interval": self.interval,
+                "until_armed": self.until_armed,
             },
         )
 
@@ -69,9 +74,12 @@ class OperationTrigger(BaseTrigger):
         pending = dict(self.tokens)
         deadline, interval = datetime.fromisoformat(self.deadline), self.interval
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
+        armed = await in_thread(_armed, rollout)
         while pending and datetime.now(UTC) < deadline:
             await asyncio.sleep(interval)
-            interval = min(interval * _GROWTH, _SLOWEST)
+            interval = min(interval * _GROWTH, max(_SLOWEST, self.interval))
+            if self.until_armed and await in_thread(_armed, rollout) > armed:
+                break
             targets = await in_thread(rollout.targets, self.channel, pending)
             ended = await for_each(targets, lambda target: self._ended(rollout, target))
             pending = {
@@ -86,3 +94,7 @@ class OperationTrigger(BaseTrigger):
         except RolloutError as error:
             self.log.warning("%s is asked again: %s", target.name, error)
             return False
+
+
+def _armed(rollout: Rollout) -> datetime:
+    return rollout.records.ledger().last_of_any(Kind.ARMED, Kind.ROLLING_BACK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phased_rollout.errors import UnreachableError
+from phased_rollout.errors import RolloutError
 from phased_rollout.health import Signal
 from phased_rollout.model.definition import Channel, GateKind, Target
 from phased_rollout.model.ledger import Kind
@@ -48,12 +48,12 @@ class Watch:
         """Ask everything about one target; what could not be asked is UNKNOWN."""
         try:
             found = [self._status(target)]
-        except UnreachableError as error:
-            return [Observation(target.name, STATUS, Health.UNKNOWN, str(error))]
+        except RolloutError as error:
+            found = [Observation(target.name, STATUS, Health.UNKNOWN, str(error))]
         for signal in self.signals:
             try:
                 found.extend(signal.observe(target))
-            except UnreachableError as error:
+            except RolloutError as error:
                 found.append(Observation(target.name, "signal", Health.UNKNOWN, str(error)))
         if GateKind.HEALTH in self.channel.gate:
             return found

@@ -159,10 +159,18 @@ def test_a_channel_is_judged_only_when_all_its_targets_were_verified() -> None:
 
 
 def test_a_verification_of_an_earlier_entry_does_not_count() -> None:
-    ledger = a_ledger(*passed("playground"), "rolled_back playground", "entered playground")
+    again = ("rolled_back playground", "entered playground", "applied playground")
+    ledger = a_ledger(*passed("playground"), *again)
     old = a_ledger("verified playground/playground-1", "verified playground/playground-2")
     assert "not verified since it was entered" in why(
         lambda: may_judge(a_plan(), ledger, old, channel="playground")
+    )
+
+
+def test_a_channel_without_an_apply_since_its_entry_is_not_judged() -> None:
+    both = a_ledger("verified playground/playground-1", "verified playground/playground-2")
+    assert "no wave was applied since it was entered" in why(
+        lambda: may_judge(a_plan(), a_ledger("entered playground"), both, channel="playground")
     )
 
 
@@ -175,9 +183,11 @@ def test_a_rollout_is_complete_only_with_every_channel() -> None:
 
 
 def test_nothing_to_change_is_complete_only_while_nothing_was_entered() -> None:
-    may_finish(a_plan(), a_ledger("nothing_to_change"))
+    may_finish(a_plan(), a_ledger("previewed", "nothing_to_change"))
     with pytest.raises(GuardError):
         may_finish(a_plan(), a_ledger("nothing_to_change", "entered playground"))
+    with pytest.raises(GuardError):
+        may_finish(a_plan(), a_ledger("nothing_to_change", "previewed"))
 
 
 def test_a_rollback_goes_through_the_entered_channels_in_reverse() -> None:

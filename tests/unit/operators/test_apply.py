@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.target_state import Artifact, TargetState
+from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.records import RolloutRecords
 from tests.builders import a_channel
@@ -118,7 +118,7 @@ def test_a_failure_within_the_tolerance_is_restored_at_once_and_the_channel_goes
     records = entered(max_failed=1)
     substrate.refuses.add("playground-2")
     apply().execute(CONTEXT)
-    assert kinds(records, "playground-2") == ["refused", "excepted"]
+    assert kinds(records, "playground-2") == ["refused", "excepting", "excepted"]
     assert "restore playground-2" in substrate.calls
 
 
@@ -128,6 +128,76 @@ def test_a_failure_beyond_the_tolerance_fails(store: Path, substrate: FakeSubstr
     apply("playground-1").execute(CONTEXT)
     with pytest.raises(AirflowFailException, match="playground-2 says no"):
         apply("playground-2").execute(CONTEXT)
+
+
+def test_no_further_target_is_started_once_more_have_failed_than_the_channel_bears(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    entered()
+    substrate.refuses.add("playground-1")
+    with pytest.raises(AirflowFailException):
+        apply("playground-1").execute(CONTEXT)
+    with pytest.raises(AirflowException, match="no further target of playground is started"):
+        apply("playground-2").execute(CONTEXT)
+    assert substrate.calls == []
+
+
+def test_a_target_that_failed_may_be_tried_again_and_then_lets_the_others_in(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    entered()
+    substrate.refuses.add("playground-1")
+    with pytest.raises(AirflowFailException):
+        apply("playground-1").execute(CONTEXT)
+    substrate.refuses.clear()
+    apply("playground-1").execute(CONTEXT)
+    apply("playground-2").execute(CONTEXT)
+    assert substrate.calls == ["apply playground-1", "apply playground-2"]
+
+
+def test_an_apply_that_waits_gives_up_when_a_rollback_is_armed(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered()
+    substrate.unreachable.add("playground-2")
+    with pytest.raises(TaskDeferred) as deferred:
+        apply().execute(CONTEXT)
+    assert deferred.value.trigger.until_armed
+    records.add(Kind.ARMED, at=datetime.now(UTC), reason="test")
+    with pytest.raises(AirflowFailException, match="a rollback is armed"):
+        apply().resume(CONTEXT, {}, **deferred.value.kwargs)
+
+
+def test_a_tolerated_target_is_given_back_once_and_never_applied_again(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered(max_failed=1)
+    substrate.refuses.add("playground-2")
+    restore, answers = FakeSubstrate.restore, [Progress(Outcome.WAITING, "in progress")]
+    monkeypatch.setattr(
+        FakeSubstrate,
+        "restore",
+        lambda self, target, **kwargs: (
+            answers.pop() if answers else restore(self, target, **kwargs)
+        ),
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        apply().execute(CONTEXT)
+    substrate.refuses.clear()
+    apply().resume(CONTEXT, {}, **deferred.value.kwargs)
+    assert substrate.calls == ["apply playground-1", "restore playground-2"]
+
+
+def test_a_failed_verification_is_a_failed_target(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = entered(targets=1)
+    monkeypatch.setattr(
+        FakeSubstrate, "apply", lambda *_, **__: Progress(Outcome.DONE, "it says so")
+    )
+    with pytest.raises(AirflowFailException, match="playground-1 runs something else"):
+        apply("playground-1").execute(CONTEXT)
+    assert kinds(records, "playground-1") == ["refused"]
 
 
 def test_a_retry_leaves_a_tolerated_target_alone(store: Path, substrate: FakeSubstrate) -> None:

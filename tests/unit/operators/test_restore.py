@@ -18,10 +18,11 @@ from phased_rollout.errors import RefusedError
 from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan
-from phased_rollout.model.target_state import Progress, TargetState
+from phased_rollout.model.target_state import Artifact, Progress, TargetState
 from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
-from phased_rollout.operators.restore import RestoreOperator
+from phased_rollout.operators.restore import GIVE_UP_AFTER, RestoreOperator
+from phased_rollout.operators.steps import UNREACHABLE_POLL
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
 from tests.builders import NAMES, a_channel, a_plan
@@ -118,10 +119,25 @@ def test_a_target_that_stays_unreachable_is_given_up_after_waiting(
     substrate.unreachable.add("playground-1")
     with pytest.raises(TaskDeferred) as deferred:
         rollback("playground").execute(CONTEXT)
+    assert substrate.calls == ["restore playground-2"]
+    assert deferred.value.trigger.interval == UNREACHABLE_POLL
+    later = datetime.now(UTC) - GIVE_UP_AFTER
+    kwargs = {**deferred.value.kwargs, "begun": later.isoformat()}
     with pytest.raises(AirflowException, match="not restored: playground-1 of playground"):
-        rollback("playground").resume(
-            CONTEXT, {"pending": ["playground-1"]}, **deferred.value.kwargs
-        )
+        rollback("playground").resume(CONTEXT, {}, **kwargs)
+
+
+def test_what_somebody_changed_between_a_rollback_and_the_next_apply_is_captured_anew(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = touched("playground")
+    rollback("playground").execute(CONTEXT)
+    records.add(Kind.ENTERED, at=datetime.now(UTC), channel="playground")
+    theirs = TargetState(Artifact("theirs", {"by": "hand"}))
+    assert records.before(channel="playground", target="playground-1") is None
+    records.capture(theirs, channel="playground", target="playground-1", at=datetime.now(UTC))
+    assert records.before(channel="playground", target="playground-1") == theirs
+    assert records.captured("playground") == ["playground-1"]
 
 
 def test_nothing_is_restored_over_a_newer_rollout(store: Path, substrate: FakeSubstrate) -> None:

@@ -63,6 +63,10 @@ def test_a_silent_signal_holds_the_channel(
     records = soaked(substrate)
     signal.health = Health.UNKNOWN
     assert not health().poke(CONTEXT)
+    assert not health().poke(CONTEXT)
+    assert [r["reason"] for r in records.details(Kind.HELD)] == [
+        "inconclusive: playground-1: fake: as the test says; playground-2: fake: as the test says"
+    ]
     assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
 
 
@@ -140,22 +144,31 @@ def test_a_soak_counts_from_the_wave_that_was_verified_last() -> None:
     assert found == datetime.fromisoformat(last)
 
 
-def test_a_soak_waits_in_the_triggerer_until_its_moment() -> None:
+def test_a_soak_waits_in_the_triggerer_for_as_long_as_the_plan_says(store: Path) -> None:
+    begin(a_channel("playground"))
     since = datetime.now(UTC)
     with pytest.raises(TaskDeferred) as deferred:
         soak([since.isoformat()]).execute(CONTEXT)
-    until = (since + timedelta(seconds=60)).isoformat()
+    until = (since + timedelta(seconds=10)).isoformat()
+    assert deferred.value.timeout is None
     assert deferred.value.trigger.serialize()[1] == {
         "definition": "accounts",
         "run_id": "manual__1",
         "channel": "playground",
         "until": until,
-        "interval": 2.0,
+        "interval": 1.0,
     }
 
 
-def test_a_soak_that_is_over_ends_at_once() -> None:
+def test_a_soak_that_is_over_ends_at_once(store: Path) -> None:
+    begin(a_channel("playground"))
     soak(["2026-01-05T12:00:00+00:00"]).execute(CONTEXT)
+
+
+def test_a_soak_without_an_apply_says_what_to_clear(store: Path) -> None:
+    begin(a_channel("playground"))
+    with pytest.raises(AirflowFailException, match=r"clear playground\.apply with downstream"):
+        soak(None).execute(CONTEXT)
 
 
 def test_harm_in_a_soak_fails_it_for_good() -> None:

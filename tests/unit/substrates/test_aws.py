@@ -116,6 +116,18 @@ def test_a_connection_of_another_kind_fails_closed(
         world.read()
 
 
+def test_a_connection_that_cannot_be_used_is_named_without_its_content(
+    world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {**connection, "extra": {**connection["extra"], "config_kwargs": {"hush": "hush"}}}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(broken))
+    with pytest.raises(UnreachableError) as refused:
+        world.read()
+    assert str(refused.value) == (
+        "connection 'aws' cannot be used (TypeError): mend its login, password or extra in Airflow"
+    )
+
+
 def test_a_mended_connection_is_looked_up_again(
     world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,7 +127,7 @@ def test_a_lost_noecho_value_is_noted(world: Any) -> None:
         Parameters=[{"ParameterKey": "Secret", "ParameterValue": "hunter2"}],
     )
     world.apply(world.artifact(template))
-    notes = previewed(world, world.artifact(given={"Level": "debug"})).notes
+    notes = previewed(world, world.artifact(given={"Level": "debug"})).irreversible
     assert notes == ("the earlier value of the NoEcho parameter 'Secret' cannot be restored",)
 
 

@@ -77,7 +77,7 @@ def test_a_stack_left_rolled_back_by_somebody_can_be_captured_and_restored(world
     world.aws.clear_denials(denial)
     before = world.read()
     assert before.running == world.artifact()
-    assert not before.healthy
+    assert before.healthy
     change = world.artifact(given={"Level": "debug"})
     world.apply(change)
     assert world.restore(before, change).outcome is Outcome.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ OPERATION = {
     "tokens": {"playground-1": "t1", "playground-2": "t2"},
     "deadline": "2026-01-05T12:00:00+00:00",
     "interval": 0.01,
+    "until_armed": False,
 }
 SOAK = {
     "definition": "accounts",
@@ -86,6 +88,19 @@ def test_an_operation_still_running_at_the_deadline_hands_back(
     substrate.busy.add("playground-2")
     event = first_event(OperationTrigger(**{**OPERATION, "deadline": in_future(0.3)}))
     assert event.payload == {"settled": ["playground-1"], "pending": ["playground-2"]}
+
+
+def test_a_rollback_that_is_armed_meanwhile_hands_back_at_once(
+    records: RolloutRecords, substrate: FakeSubstrate
+) -> None:
+    substrate.unreachable |= {"playground-1", "playground-2"}
+    trigger = OperationTrigger(
+        **{**OPERATION, "deadline": in_future(3600), "until_armed": True, "interval": 0.2}
+    )
+    threading.Timer(
+        0.5, lambda: records.add(Kind.ARMED, at=datetime.now(UTC), reason="test")
+    ).start()
+    assert first_event(trigger).payload["pending"] == ["playground-1", "playground-2"]
 
 
 def test_a_target_that_does_not_answer_is_asked_again_and_never_counts_as_ended(

@@ -69,7 +69,8 @@ def _previewed(
         raise RefusedError(f"{words_of(api)} refuses the change: {made.reason or made.status}")
     found = tuple(_difference(change) for change in api.changes(made))
     return Preview(
-        differences=found or (_of_no_resource(api),), notes=tuple(_notes(state, artifact))
+        differences=found or (_of_no_resource(api),),
+        irreversible=tuple(_irreversible(state, artifact)),
     )
 
 
@@ -112,7 +113,7 @@ def _difference(change: Mapping[str, Any]) -> Difference:
 _ACTIONS = {"Dynamic": "Modify", "Import": "Add"}
 
 
-def _notes(state: TargetState, artifact: Artifact) -> Iterator[str]:
+def _irreversible(state: TargetState, artifact: Artifact) -> Iterator[str]:
     """Say what a rollback could not bring back."""
     if state.running is None:
         return

@@ -19,8 +19,18 @@ from phased_rollout.substrates.cloudformation.template import (
     parsed,
 )
 
-_GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
-_ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"})
+# After a failed update was rolled back, the stack runs the earlier configuration, whole: its digest
+# says which. Calling that unhealthy would keep the earlier change off the stack for ever, since
+# CloudFormation sees nothing to change.
+_RUNNING = frozenset(
+    {
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+        "IMPORT_COMPLETE",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
+    }
+)
 REMEDIES = {
     "ROLLBACK_COMPLETE": "its creation failed and nothing of it is left: delete the stack",
     "ROLLBACK_FAILED": "its creation failed and could not be undone: delete the stack",
@@ -90,9 +100,8 @@ def state_of(api: StackApi, stack: Stack | None) -> TargetState:
         return TargetState(running=None, detail=f"{stack.status}: nothing was created yet")
     if stack.status == "ROLLBACK_COMPLETE":
         return TargetState(running=None, healthy=False, detail=stack.words)
-    if stack.status in _GOOD or stack.status in _ROLLED_BACK:
-        healthy = stack.status in _GOOD
-        return TargetState(running=_reported(api, stack), healthy=healthy, detail=stack.words)
+    if stack.status in _RUNNING:
+        return TargetState(running=_reported(api, stack), detail=stack.words)
     unknown = {"unknown": stack.status, "stack": stack.arn}
     return TargetState(
         running=Artifact(digest=digest_of(unknown), body=unknown),

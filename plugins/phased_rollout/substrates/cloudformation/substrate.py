@@ -59,7 +59,7 @@ class CloudFormationSubstrate:
     def read(self, target: Target) -> TargetState:
         """Read what the stack runs, from what CloudFormation reports of it.
 
-        A stack whose update was rolled back runs the earlier configuration, unhealthily. What a
+        A stack whose update was rolled back runs the earlier configuration. What a
         stack runs that is being changed, or whose rollback failed, nobody can say: it reads as an
         artifact that equals no other and cannot be restored.
         """
@@ -94,7 +94,7 @@ class CloudFormationSubstrate:
         return not (found and (found.pending or found.execution == "EXECUTE_IN_PROGRESS"))
 
     def verify(self, target: Target, artifact: Artifact) -> TargetState:
-        """Read back that the stack runs the artifact, in a good status."""
+        """Read back that the stack runs the artifact."""
         api = self._api(target)
         stack = api.describe()
         state = state_of(api, stack)
@@ -105,8 +105,6 @@ class CloudFormationSubstrate:
                 f"{words_of(api)} does not run the change: {differing(state.running, artifact)} "
                 f"({state.detail})"
             )
-        if not state.healthy:
-            raise RefusedError(f"{words_of(api)} runs the change, but unhealthily: {state.detail}")
         return state
 
     def restore(

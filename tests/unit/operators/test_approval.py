@@ -1,0 +1,147 @@
+"""Who may say yes, and what a deadline means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
+
+from phased_rollout.model.definition import Approval
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import Bypass, BypassTier
+from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.records import RolloutRecords
+from tests.builders import a_channel
+from tests.unit.conftest import begin
+
+CHANNEL = a_channel("playground", gate="health+approval", approval=Approval(("alice",)))
+
+
+class Task:
+    task_id = "playground.gate"
+    id = "ti"
+
+
+CONTEXT: dict[str, Any] = {"run_id": "manual__1", "ti": Task(), "task_instance": Task()}
+
+
+def answer(option: str, user: str | None) -> dict[str, Any]:
+    return {
+        "chosen_options": [option],
+        "params_input": {},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": user, "name": user} if user else None,
+    }
+
+
+def happened(records: RolloutRecords, *kinds: Kind, channel: str = "") -> None:
+    for kind in kinds:
+        more: dict[str, Any] = {"reason": "because", "attempt": "", "task": "playground.apply"}
+        records.add(kind, at=datetime.now(UTC), channel=channel, authorize=["x"], **more)
+
+
+@pytest.fixture
+def asked(store: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "airflow.providers.standard.operators.hitl.upsert_hitl_detail",
+        lambda **kwargs: found.append(kwargs),
+    )
+    return found
+
+
+def gate() -> ApprovalGate:
+    return ApprovalGate(task_id="gate", definition="accounts", channel=CHANNEL)
+
+
+def authorize() -> AuthorizeOperator:
+    return AuthorizeOperator(task_id="authorize", definition="accounts")
+
+
+def decide() -> DecideOperator:
+    return DecideOperator(task_id="decide", definition="accounts")
+
+
+def test_a_gate_asks_the_approvers_of_the_plan(asked: list[dict[str, Any]]) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+    assert asked[0]["assigned_users"] == [{"id": "alice", "name": "alice"}]
+
+
+def test_the_yes_of_somebody_else_does_not_count(store: Path) -> None:
+    records = begin(CHANNEL)
+    with pytest.raises(AirflowFailException, match="mallory is none of the approvers"):
+        gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
+    assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
+    gate().execute_complete(CONTEXT, answer("Approve", "alice"))
+    assert records.ledger().happened(Kind.GRADUATED, channel="playground")
+
+
+def test_a_no_is_recorded_and_final(store: Path) -> None:
+    records = begin(CHANNEL)
+    with pytest.raises(AirflowFailException, match="rejected by alice"):
+        gate().execute_complete(CONTEXT, answer("Reject", "alice"))
+    assert records.ledger().happened(Kind.REJECTED, channel="playground")
+
+
+def test_who_asked_for_a_bypass_may_not_authorize_it(store: Path) -> None:
+    bypass = Bypass(BypassTier.SKIP_CHANNELS, ("playground",), "urgent", "alice")
+    records = begin(CHANNEL, a_channel("test"), bypass=bypass)
+    with pytest.raises(AirflowFailException, match="somebody else has to authorize it"):
+        authorize().execute_complete(CONTEXT, answer("Approve", "alice"))
+    assert not records.ledger().happened(Kind.AUTHORIZED)
+    authorize().execute_complete(CONTEXT, answer("Approve", "bob"))
+    assert records.ledger().happened(Kind.AUTHORIZED)
+
+
+def test_a_preview_that_was_marked_success_is_said_in_words(store: Path) -> None:
+    begin(CHANNEL)
+    with pytest.raises(AirflowFailException, match="clear preview with downstream"):
+        authorize().execute(CONTEXT)
+
+
+def test_what_people_wrote_is_shown_as_text(asked: list[dict[str, Any]]) -> None:
+    bypass = Bypass(BypassTier.SKIP_CHANNELS, ("playground",), "urgent", "alice")
+    records = begin(CHANNEL, a_channel("test"), bypass=bypass)
+    reason = "CVE\n\n# Approved by security\n```\n<script>alert(1)</script>"
+    records.add(Kind.PREVIEWED, at=datetime.now(UTC), authorize=[reason], differences=[])
+    with pytest.raises(TaskAwaitingInput):
+        authorize().execute(CONTEXT)
+    _, _, rest = asked[0]["body"].partition("````text\n")
+    shown, _, after = rest.partition("\n````\n")
+    assert "# Approved by security\n```\n<script>alert(1)</script>" in shown
+    assert "script" not in after
+
+
+def test_silence_rolls_back(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.ENTERED, Kind.FAILED, channel="playground")
+    decide().execute_complete(CONTEXT, answer(DecideOperator.ROLL_BACK, None))
+    assert records.ledger().happened(Kind.ARMED)
+
+
+def test_silence_rolls_nothing_back_that_was_mended_meanwhile(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.ENTERED, Kind.FAILED, Kind.APPLIED, channel="playground")
+    with pytest.raises(AirflowSkipException, match="mended"):
+        decide().execute_complete(CONTEXT, answer(DecideOperator.ROLL_BACK, None))
+    assert not records.ledger().happened(Kind.ARMED)
+
+
+def test_a_persons_word_rolls_back_even_what_was_mended(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.ENTERED, Kind.FAILED, Kind.APPLIED, channel="playground")
+    decide().execute_complete(CONTEXT, answer(DecideOperator.ROLL_BACK, "alice"))
+    assert records.ledger().happened(Kind.ARMED)
+
+
+def test_keeping_is_recorded_and_skips_the_restores(store: Path) -> None:
+    records = begin(CHANNEL)
+    with pytest.raises(AirflowSkipException, match="alice decided to keep"):
+        decide().execute_complete(CONTEXT, answer(DecideOperator.KEEP, "alice"))
+    assert records.ledger().happened(Kind.KEPT)
