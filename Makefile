@@ -59,12 +59,16 @@ down: $(STAMP) ## Stop what `make up` started
 	@$(BIN)/python -m sandbox.stack down
 
 .PHONY: test
-test: lint ## Run all checks and tests; prints what was skipped and why
-	@$(BIN)/python -m pytest -ra $(ARGS)
+test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why
+	@$(BIN)/python -m pytest -ra -m 'not browser' $(ARGS)
+
+.PHONY: test-full
+test-full: $(STAMP) ## Run the slow suites: Airflow's UI in a headless Chromium
+	@$(BIN)/python -m pytest -ra -m browser $(ARGS)
 
 .PHONY: test-fast
 test-fast: lint ## The same without the tests that start Airflow
-	@$(BIN)/python -m pytest -ra -m 'not integration' $(ARGS)
+	@$(BIN)/python -m pytest -ra -m 'not integration and not browser' $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types

@@ -71,7 +71,9 @@ class AuthorizeOperator(RecordedApproval):
         preview = _last(rollout, Kind.PREVIEWED, mend="clear preview with downstream")
         if not preview["authorize"]:
             raise AirflowSkipException("nothing in this plan needs an authorization")
-        who = rollout.plan.bypass.requested_by or "nobody by name: the schedule, or another Dag"
+        bypass = rollout.plan.bypass
+        who = bypass.requested_by or "nobody by name: the schedule, or another Dag"
+        who += ", who may not authorize it" if bypass.channels and bypass.requested_by else ""
         self.body = "\n\n".join(
             [
                 "**Why you are asked**",

@@ -62,7 +62,7 @@ class VerdictOperator(RolloutOperator):
         if ledger.last(Kind.KEPT) <= ledger.last_of_any(*undecided):
             for channel in channels_to_restore(rollout.plan, ledger):
                 restore(self, rollout, channel.name, begun=begun, failed=failed)
-        raise AirflowFailException(f"{unfinished}\n{_summary(rollout)}\n{in_words(failed)}".strip())
+        raise AirflowFailException(f"{_summary(rollout)}\n{in_words(failed)}\n{unfinished}".strip())
 
 
 def _why_unfinished(rollout: Rollout) -> str | None:

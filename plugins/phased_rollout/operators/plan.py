@@ -47,15 +47,15 @@ class PlanOperator(RolloutOperator):
             )
         bypass = make_bypass(
             tier=params["bypass"],
-            channels=params["bypass_channels"],
-            reason=params["bypass_reason"],
+            channels=params["bypass_channels"] or [],
+            reason=params["bypass_reason"] or "",
             requested_by=run.triggering_user_name,
             known=[c.name for c in self.planned.channels],
         )
         source = params["change"] or self.planned.change
         if not source:
             raise GuardError("no change: name its folder in the Dag param 'change'")
-        change = changes.load(source, base=Path(self.base), given=params["parameters"])
+        change = changes.load(source, base=Path(self.base), given=params["parameters"] or {})
         if problems := changes.check_against(change, self.planned):
             raise ChangeError("\n".join(problems))
         plan = Plan(

@@ -1,0 +1,23 @@
+"""Keeps the tests away from whatever Airflow, AWS account and configuration the machine has."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+for name in [n for n in os.environ if n.startswith(("AIRFLOW", "AWS_", "PHASED_ROLLOUT_"))]:
+    del os.environ[name]
+
+# Airflow reads these when it is imported, so they are set before any test module is.
+_HOME = tempfile.mkdtemp(prefix="phased-rollout-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ |= {
+    "AIRFLOW_HOME": _HOME,
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
