@@ -17,8 +17,9 @@ from phased_rollout.operators.tolerance import is_mended
 from phased_rollout.rollout import Rollout
 
 NOBODY = "nobody (deadline)"
-RETRIES = 1
-"""Airflow 3.3.2 fails a task that is answered within milliseconds of asking: it then asks again."""
+RETRIES = 3
+"""Airflow 3.3.2 fails the try of a task that is answered before the scheduler has noticed that it
+waits, which takes seconds under load. The next try finds the answer recorded and does not ask."""
 
 
 class RecordedApproval(ApprovalOperator):
@@ -34,6 +35,21 @@ class RecordedApproval(ApprovalOperator):
     def rollout(self, context: Any) -> Rollout:
         """Open the rollout of this Dag run."""
         return Rollout.open(self.definition, context["run_id"])
+
+    def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
+        """Give who said yes since the question arose; raises AirflowFailException after a no.
+
+        :param asked: the record that the question is about
+        :param yes: the record of a yes
+        """
+        ledger, records = rollout.records.ledger(), rollout.records
+        since = ledger.last(asked, channel=channel)
+        if ledger.last(Kind.REJECTED, channel=channel) > since:
+            user = records.details(Kind.REJECTED, channel=channel)[-1]["user"]
+            raise AirflowFailException(f"rejected by {user}; a no is not asked again")
+        if ledger.last(yes, channel=channel) > since:
+            return str(records.details(yes, channel=channel)[-1]["user"])
+        return None
 
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Say why this user's yes does not count; None when it does."""
@@ -71,6 +87,8 @@ class AuthorizeOperator(RecordedApproval):
         preview = _last(rollout, Kind.PREVIEWED, mend="clear preview with downstream")
         if not preview["authorize"]:
             raise AirflowSkipException("nothing in this plan needs an authorization")
+        if user := self.already(rollout, asked=Kind.PREVIEWED, yes=Kind.AUTHORIZED):
+            return user
         bypass = rollout.plan.bypass
         who = bypass.requested_by or "nobody by name: the schedule, or another Dag"
         who += ", who may not authorize it" if bypass.channels and bypass.requested_by else ""
@@ -87,6 +105,21 @@ class AuthorizeOperator(RecordedApproval):
             ]
         )
         return super().execute(context)
+
+    def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
+        """Give who said yes since the question arose; raises AirflowFailException after a no.
+
+        :param asked: the record that the question is about
+        :param yes: the record of a yes
+        """
+        ledger, records = rollout.records.ledger(), rollout.records
+        since = ledger.last(asked, channel=channel)
+        if ledger.last(Kind.REJECTED, channel=channel) > since:
+            user = records.details(Kind.REJECTED, channel=channel)[-1]["user"]
+            raise AirflowFailException(f"rejected by {user}; a no is not asked again")
+        if ledger.last(yes, channel=channel) > since:
+            return str(records.details(yes, channel=channel)[-1]["user"])
+        return None
 
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Who asked for a bypass may not authorize it (four eyes)."""
@@ -118,6 +151,8 @@ class ApprovalGate(RecordedApproval):
         rollout = self.rollout(context)
         mend = f"clear {self.channel}.health with downstream"
         healthy = _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
+        if self.already(rollout, asked=Kind.HEALTHY, yes=Kind.APPROVED, channel=self.channel):
+            return self._graduate(rollout)
         self.assigned_users = [{"id": u, "name": u} for u in self._approvers(rollout)] or None
         holds = rollout.plan.definition.on_failure is OnFailure.HOLD
         self.body = "\n\n".join(
@@ -136,6 +171,21 @@ class ApprovalGate(RecordedApproval):
     def _approvers(self, rollout: Rollout) -> tuple[str, ...]:
         return rollout.plan.definition.channel(self.channel).approval.approvers
 
+    def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
+        """Give who said yes since the question arose; raises AirflowFailException after a no.
+
+        :param asked: the record that the question is about
+        :param yes: the record of a yes
+        """
+        ledger, records = rollout.records.ledger(), rollout.records
+        since = ledger.last(asked, channel=channel)
+        if ledger.last(Kind.REJECTED, channel=channel) > since:
+            user = records.details(Kind.REJECTED, channel=channel)[-1]["user"]
+            raise AirflowFailException(f"rejected by {user}; a no is not asked again")
+        if ledger.last(yes, channel=channel) > since:
+            return str(records.details(yes, channel=channel)[-1]["user"])
+        return None
+
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Only the approvers of the plan may approve, whoever the file names by now."""
         approvers = self._approvers(rollout)
@@ -145,10 +195,13 @@ class ApprovalGate(RecordedApproval):
 
     def execute_complete(self, context: Any, event: Any) -> Any:
         """Record the approval and the graduation."""
-        user, records = self.answered(context, event), self.rollout(context).records
-        records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
-        records.add(Kind.GRADUATED, at=now(), channel=self.channel)
-        return user
+        user, rollout = self.answered(context, event), self.rollout(context)
+        rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
+        return self._graduate(rollout)
+
+    def _graduate(self, rollout: Rollout) -> str:
+        rollout.records.add(Kind.GRADUATED, at=now(), channel=self.channel)
+        return f"{self.channel} graduated"
 
 
 class DecideOperator(HITLOperator):
@@ -171,8 +224,14 @@ class DecideOperator(HITLOperator):
         self.definition = definition
 
     def execute(self, context: Any) -> Any:
-        """Ask, showing what failed."""
+        """Ask, showing what failed, unless the answer was recorded already."""
         records = Rollout.open(self.definition, context["run_id"]).records
+        ledger = records.ledger()
+        since = ledger.last_of_any(Kind.ENTERED, Kind.APPLIED, Kind.FAILED)
+        if ledger.last(Kind.KEPT) > since:
+            raise AirflowSkipException("it was decided to keep everything as it is")
+        if ledger.last(Kind.ARMED) > since:
+            return "it was decided to roll back"
         failures = [f"{r['task']}: {r['reason']}" for r in records.details(Kind.FAILED)]
         self.body = "\n\n".join(
             [

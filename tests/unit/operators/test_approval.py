@@ -89,6 +89,45 @@ def test_a_no_is_recorded_and_final(store: Path) -> None:
     assert records.ledger().happened(Kind.REJECTED, channel="playground")
 
 
+def test_an_answer_that_airflow_lost_is_not_asked_for_again(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    gate().execute_complete(CONTEXT, answer("Approve", "alice"))
+    assert gate().execute(CONTEXT) == "playground graduated"
+
+
+def test_a_no_that_airflow_lost_stays_a_no(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    with pytest.raises(AirflowFailException):
+        gate().execute_complete(CONTEXT, answer("Reject", "alice"))
+    with pytest.raises(AirflowFailException, match="rejected by alice; a no is not asked again"):
+        gate().execute(CONTEXT)
+
+
+def test_a_new_judgement_asks_anew(asked: list[dict[str, Any]]) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    gate().execute_complete(CONTEXT, answer("Approve", "alice"))
+    happened(records, Kind.HEALTHY, channel="playground")
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+
+
+def test_a_decision_that_airflow_lost_is_kept(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.ENTERED, Kind.FAILED, channel="playground")
+    decide().execute_complete(CONTEXT, answer(DecideOperator.ROLL_BACK, "alice"))
+    assert decide().execute(CONTEXT) == "it was decided to roll back"
+
+
+def test_an_authorization_that_airflow_lost_counts(store: Path) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.PREVIEWED)
+    authorize().execute_complete(CONTEXT, answer("Approve", "bob"))
+    assert authorize().execute(CONTEXT) == "bob"
+
+
 def test_who_asked_for_a_bypass_may_not_authorize_it(store: Path) -> None:
     bypass = Bypass(BypassTier.SKIP_CHANNELS, ("playground",), "urgent", "alice")
     records = begin(CHANNEL, a_channel("test"), bypass=bypass)
