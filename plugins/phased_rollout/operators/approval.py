@@ -106,21 +106,6 @@ class AuthorizeOperator(RecordedApproval):
         )
         return super().execute(context)
 
-    def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
-        """Give who said yes since the question arose; raises AirflowFailException after a no.
-
-        :param asked: the record that the question is about
-        :param yes: the record of a yes
-        """
-        ledger, records = rollout.records.ledger(), rollout.records
-        since = ledger.last(asked, channel=channel)
-        if ledger.last(Kind.REJECTED, channel=channel) > since:
-            user = records.details(Kind.REJECTED, channel=channel)[-1]["user"]
-            raise AirflowFailException(f"rejected by {user}; a no is not asked again")
-        if ledger.last(yes, channel=channel) > since:
-            return str(records.details(yes, channel=channel)[-1]["user"])
-        return None
-
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Who asked for a bypass may not authorize it (four eyes)."""
         bypass = rollout.plan.bypass
@@ -170,21 +155,6 @@ class ApprovalGate(RecordedApproval):
 
     def _approvers(self, rollout: Rollout) -> tuple[str, ...]:
         return rollout.plan.definition.channel(self.channel).approval.approvers
-
-    def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
-        """Give who said yes since the question arose; raises AirflowFailException after a no.
-
-        :param asked: the record that the question is about
-        :param yes: the record of a yes
-        """
-        ledger, records = rollout.records.ledger(), rollout.records
-        since = ledger.last(asked, channel=channel)
-        if ledger.last(Kind.REJECTED, channel=channel) > since:
-            user = records.details(Kind.REJECTED, channel=channel)[-1]["user"]
-            raise AirflowFailException(f"rejected by {user}; a no is not asked again")
-        if ledger.last(yes, channel=channel) > since:
-            return str(records.details(yes, channel=channel)[-1]["user"])
-        return None
 
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Only the approvers of the plan may approve, whoever the file names by now."""
