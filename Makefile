@@ -65,6 +65,7 @@ down: $(STAMP) ## Stop what `make up` started
 .PHONY: test
 test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why
 	@$(BIN)/python -m pytest -ra -m 'not browser' $(ARGS)
+	@echo 'left out: tests/browser, which need a Chromium and take minutes: make test-full'
 
 .PHONY: test-full
 test-full: $(STAMP) ## Run the slow suites: Airflow's UI in a headless Chromium

@@ -14,7 +14,6 @@ class Kind(StrEnum):
     """Kinds of entries in a rollout's append-only record."""
 
     # of the run
-    STARTED = "started"
     PREVIEWED = "previewed"
     NOTHING_TO_CHANGE = "nothing_to_change"
     AUTHORIZED = "authorized"

@@ -148,9 +148,9 @@ def test_nothing_is_applied_in_a_channel_that_was_never_entered() -> None:
 
 def test_a_channel_is_judged_only_when_all_its_targets_were_verified() -> None:
     plan, ledger = a_plan(), a_ledger("entered playground", "applied playground")
-    one = a_ledger("started", "verified playground/playground-1")
+    one = a_ledger("previewed", "verified playground/playground-1")
     both = a_ledger(
-        "started", "verified playground/playground-1", "verified playground/playground-2"
+        "previewed", "verified playground/playground-1", "verified playground/playground-2"
     )
     may_judge(plan, ledger, both, channel="playground")
     assert "not verified since it was entered: playground-2" in why(
