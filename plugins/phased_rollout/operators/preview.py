@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 
-from phased_rollout.errors import RefusedError, RolloutError
+from phased_rollout.errors import RolloutError, UnreachableError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Preview
@@ -77,8 +77,8 @@ def _previews(rollout: Rollout) -> dict[str, Preview | None]:
         text = "nothing was touched; the preview failed:\n" + "\n".join(
             f"{name}: {error}" for name, error in errors.items()
         )
-        refused = any(isinstance(e, RefusedError) for e in errors.values())
-        raise AirflowFailException(text) if refused else AirflowException(text)
+        unreachable = all(isinstance(e, UnreachableError) for e in errors.values())
+        raise AirflowException(text) if unreachable else AirflowFailException(text)
     return {n: a for n, a in answers.items() if not isinstance(a, RolloutError)}
 
 

@@ -1,0 +1,109 @@
+"""One merged diff over all targets, and what needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
+
+from phased_rollout.errors import ChangeError, RefusedError
+from phased_rollout.model.definition import Target
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import Bypass, BypassTier
+from phased_rollout.model.target_state import Difference, Preview
+from phased_rollout.operators.preview import PreviewOperator, merge
+from phased_rollout.rollout import Rollout
+from tests.builders import a_channel
+from tests.fakes import FakeSubstrate
+from tests.unit.conftest import begin
+
+CONTEXT: dict[str, Any] = {"run_id": "manual__1"}
+MODIFY = Difference("Modify", "Topic", "AWS::SNS::Topic")
+REMOVE = Difference("Remove", "Bucket", "AWS::S3::Bucket", destructive=True)
+
+
+def preview() -> PreviewOperator:
+    return PreviewOperator(task_id="preview", definition="accounts")
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Target], Preview]) -> None:
+    monkeypatch.setattr(FakeSubstrate, "preview", lambda *given, **_: answer(given[1]))
+
+
+def test_equal_differences_are_one_line() -> None:
+    found = {name: Preview((MODIFY,)) for name in ("a", "b", "c", "d")}
+    found["e"] = Preview((REMOVE,), irreversible=("the earlier value of X cannot be restored",))
+    assert merge(found) == [
+        "4 targets: Modify AWS::SNS::Topic Topic (a, b, c and 1 more)",
+        "1 targets: DESTRUCTIVE Remove AWS::S3::Bucket Bucket (e)",
+        "1 targets: the earlier value of X cannot be restored (e)",
+    ]
+
+
+def test_a_harmless_change_needs_no_authorization(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = begin(a_channel("playground"))
+    answering(monkeypatch, lambda _: Preview((MODIFY,)))
+    assert preview().execute(CONTEXT) == {"changing": 2, "unchanged": 0}
+    assert records.details(Kind.PREVIEWED)[0]["authorize"] == []
+
+
+def test_what_is_destructive_or_irreversible_or_bypassed_needs_one(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bypass = Bypass(BypassTier.SKIP_CHANNELS, ("test",), "urgent", "alice")
+    records = begin(a_channel("playground"), a_channel("test"), bypass=bypass)
+    answering(monkeypatch, lambda _: Preview((REMOVE,), irreversible=("X is lost",)))
+    preview().execute(CONTEXT)
+    assert records.details(Kind.PREVIEWED)[0]["authorize"] == [
+        "bypasses test: urgent",
+        "destructive on 2 targets: Remove AWS::S3::Bucket Bucket",
+        "irreversible on 2 targets: X is lost",
+    ]
+
+
+def test_when_every_target_runs_the_change_the_rest_is_skipped(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = begin(a_channel("playground"))
+    rollout = Rollout.open("accounts", "manual__1")
+    for target in rollout.plan.channels[0].targets:
+        substrate.running[target.name] = rollout.artifact("playground", target)
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        preview().execute(CONTEXT)
+    assert skipped.value.tasks == ["authorize", "playground.enter"]
+    assert records.ledger().happened(Kind.NOTHING_TO_CHANGE)
+
+
+@pytest.mark.parametrize("error", [RefusedError("it says no"), ChangeError("no parameter Size")])
+def test_what_a_retry_cannot_mend_fails_at_once_and_names_the_targets(
+    store: Path,
+    substrate: FakeSubstrate,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    begin(a_channel("playground"))
+
+    def refuse(target: Target) -> Preview:
+        raise error
+
+    answering(monkeypatch, refuse)
+    with pytest.raises(AirflowFailException) as failed:
+        preview().execute(CONTEXT)
+    assert str(failed.value) == (
+        f"nothing was touched; the preview failed:\nplayground-1: {error}\nplayground-2: {error}"
+    )
+
+
+def test_a_target_that_cannot_be_reached_is_asked_again(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    begin(a_channel("playground"))
+    substrate.unreachable.add("playground-1")
+    with pytest.raises(AirflowException) as failed:
+        preview().execute(CONTEXT)
+    assert not isinstance(failed.value, AirflowFailException)
