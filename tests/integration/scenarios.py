@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
+from phased_rollout.model.ledger import Kind
 from sandbox.stack import ApiError
 from tests.integration.world import (
     CHANGES,
@@ -174,6 +175,17 @@ def tolerated(world: World, scenario: Scenario) -> Ended:
     return roll(world, scenario, change=change(REFUSED))
 
 
+def unreachable(world: World, scenario: Scenario) -> Ended:
+    """Let an account of production not answer, until the rollout holds for it."""
+    run_id = world.trigger(scenario)
+    world.wait_for_task(scenario, run_id, "playground.soak", "running", "deferred")
+    account = scenario.account("production", 1)
+    fault = world.aws.fault("reset", account=account, service="cloudformation", count=None)
+    world.wait_for_record(scenario, run_id, Kind.HELD)
+    world.aws.clear_faults(fault)
+    return Ended(run_id, world.wait_for_end(scenario, run_id))
+
+
 THREE = ("playground", "test", "production")
 TWO = ("playground", "production")
 ASKING = {"playground": {"gate": ["health", "approval"], "approval": {"approvers": ["approver"]}}}
@@ -200,6 +212,7 @@ SCENARIOS = [
     Scenario(
         "marked_run_failed", 13, marked_run_failed, TWO, 1, settings={"defaults": {"soak": "60s"}}
     ),
+    Scenario("unreachable", 17, unreachable, TWO, 1, settings={"defaults": {"soak": "10s"}}),
     Scenario("held", 14, held, THREE, settings={"on_failure": "hold"}),
     Scenario(
         "held_unanswered",

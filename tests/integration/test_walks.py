@@ -214,6 +214,24 @@ def test_a_change_that_every_account_runs_already_ends_green_without_touching_an
     assert world.records(scenario, second.run_id).details(Kind.NOTHING_TO_CHANGE) != []
 
 
+@pytest.mark.scenario("unreachable")
+def test_an_account_that_does_not_answer_holds_the_rollout_and_rolls_nothing_back(
+    world: World,
+) -> None:
+    scenario, run = ended(world, "unreachable")
+    assert run.state == "success"
+    assert runs(world, scenario, NEW)
+    records = world.records(scenario, run.run_id)
+    assert [r["channel"] for r in records.details(Kind.HELD)] == ["production"]
+    assert (
+        "cannot be reached, which is no failure of the change"
+        in (records.details(Kind.HELD)[0]["reason"])
+    )
+    assert not records.ledger().happened(Kind.ARMED)
+    account = scenario.account("production", 1)
+    assert world.mutations(account) == [(account, "ExecuteChangeSet")]
+
+
 @pytest.mark.scenario("marked_run_failed")
 def test_a_run_that_a_user_marks_failed_is_still_rolled_back(world: World) -> None:
     scenario, run = ended(world, "marked_run_failed")

@@ -13,6 +13,7 @@ import yaml
 from airflow.sdk import ObjectStoragePath
 
 from phased_rollout import changes
+from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.records import RecordStore, RolloutRecords
 from sandbox.aws.client import SandboxAws
 from sandbox.stack import PROJECT, Client, Stack, wait_until
@@ -206,6 +207,16 @@ class World:
             interval=0.3,
         ):
             raise TimeoutError(f"no call ran into the fault {fault}")
+
+    def wait_for_record(
+        self, scenario: Scenario, run_id: str, kind: Kind, *, timeout: float = 300
+    ) -> None:
+        """Wait until something was recorded of the run or one of its channels."""
+        records = self.records(scenario, run_id)
+        if not wait_until(
+            lambda: records.ledger().last_of_any(kind) > NEVER, timeout=timeout, interval=0.5
+        ):
+            raise TimeoutError(f"{scenario.name}: nothing was {kind}")
 
     def process_of(self, scenario: Scenario, run_id: str, task: Json) -> int:
         """Give the process that runs a task instance."""
