@@ -191,17 +191,22 @@ def _rollout_env(settings: Settings) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
     if settings.aws_endpoint is not None:
-        env["AIRFLOW_CONN_AWS_ROLLOUT"] = aws_connection(settings.aws_endpoint)
+        env["AIRFLOW_CONN_AWS_ROLLOUT"] = aws_connection(
+            settings.aws_endpoint, password=settings.secrets.secret_key
+        )
     return env
 
 
-def aws_connection(endpoint: str) -> str:
-    """Return the connection to the sandbox AWS as the JSON that Airflow reads."""
+def aws_connection(endpoint: str, *, password: str) -> str:
+    """Return the connection to the sandbox AWS as the JSON that Airflow reads.
+
+    The sandbox takes any password; a secret one shows whether it turns up anywhere.
+    """
     return json.dumps(
         {
             "conn_type": "aws",
             "login": "sandbox",
-            "password": "sandbox",  # the sandbox takes any
+            "password": password,
             "extra": {
                 "region_name": "eu-central-1",
                 "endpoint_url": endpoint,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from tests.integration.world import CHANNELS, GOOD, REFUSED, Scenario, World
 
 BY_NAME = {s.name: s for s in SCENARIOS}
 OLD, NEW = "initial CREATE_COMPLETE", f"{GOOD} UPDATE_COMPLETE"
+SESSION_KEY = re.compile(r"\bASIA[A-Z0-9]{16}\b")
 RESTORED, ROLLED_BACK = "initial UPDATE_COMPLETE", "initial UPDATE_ROLLBACK_COMPLETE"
 
 
@@ -285,10 +288,14 @@ def test_no_secret_is_logged_or_recorded(world: World) -> None:
         *world.stack.passwords.values(),
         world.stack.settings.secrets.fernet_key,
         world.stack.settings.secrets.jwt_secret,
+        world.stack.settings.secrets.secret_key,  # the password of the AWS connection as well
     }
-    assert len(secrets) > 4
+    assert len(secrets) == 7
+    connection = json.loads(world.stack.env()["AIRFLOW_CONN_AWS_ROLLOUT"])
+    assert connection["password"] in secrets
     logs = world.stack.state / "logs"
     for folder in (logs, world.stack.records):
         for path in (p for p in folder.rglob("*") if p.is_file()):
             text = path.read_text(errors="replace")
             assert [path.name for secret in secrets if secret in text] == []
+            assert SESSION_KEY.findall(text) == [], path.name

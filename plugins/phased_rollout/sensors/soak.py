@@ -25,6 +25,7 @@ class SoakSensor(TimeDeltaSensor):
 
     :param definition: name of the rollout definition
     :param channel: the channel that soaks
+    :param delta: the soak in the file, which Airflow shows; the plan's is the one that counts
     :param since: moments at which the waves were verified, ISO 8601; the last one counts
     """
 

@@ -31,7 +31,8 @@ class OperationTrigger(BaseTrigger):
     :param tokens: target name to the token of its attempt
     :param deadline: when to hand back to a worker at the latest, ISO 8601 in UTC
     :param interval: seconds before the first poll; later ones come more slowly, up to 15 s apart
-    :param until_armed: hand back as soon as a rollback of the run is armed
+        (or ``interval``, if that is longer)
+    :param until_armed: hand back once a rollback is armed since the channel was entered
     """
 
     def __init__(
@@ -74,11 +75,10 @@ class OperationTrigger(BaseTrigger):
         pending = dict(self.tokens)
         deadline, interval = datetime.fromisoformat(self.deadline), self.interval
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
-        armed = await in_thread(_armed, rollout)
         while pending and datetime.now(UTC) < deadline:
             await asyncio.sleep(interval)
             interval = min(interval * _GROWTH, max(_SLOWEST, self.interval))
-            if self.until_armed and await in_thread(_armed, rollout) > armed:
+            if self.until_armed and await in_thread(_is_armed, rollout, self.channel):
                 break
             targets = await in_thread(rollout.targets, self.channel, pending)
             ended = await for_each(targets, lambda target: self._ended(rollout, target))
@@ -96,5 +96,7 @@ class OperationTrigger(BaseTrigger):
             return False
 
 
-def _armed(rollout: Rollout) -> datetime:
-    return rollout.records.ledger().last_of_any(Kind.ARMED, Kind.ROLLING_BACK)
+def _is_armed(rollout: Rollout, channel: str) -> bool:
+    ledger = rollout.records.ledger()
+    fence = ledger.last_of_any(Kind.ARMED, Kind.ROLLING_BACK)
+    return fence > ledger.last(Kind.ENTERED, channel=channel)

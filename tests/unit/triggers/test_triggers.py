@@ -103,6 +103,27 @@ def test_a_rollback_that_is_armed_meanwhile_hands_back_at_once(
     assert first_event(trigger).payload["pending"] == ["playground-1", "playground-2"]
 
 
+def test_a_rollback_that_was_armed_before_the_wait_began_is_seen_too(
+    records: RolloutRecords, substrate: FakeSubstrate
+) -> None:
+    substrate.unreachable |= {"playground-1", "playground-2"}
+    records.add(Kind.ENTERED, at=START, channel="playground")
+    records.add(Kind.ARMED, at=START + timedelta(seconds=1), reason="test")
+    trigger = OperationTrigger(
+        **{**OPERATION, "deadline": in_future(3600), "until_armed": True, "interval": 0.01}
+    )
+    assert first_event(trigger).payload["pending"] == ["playground-1", "playground-2"]
+
+
+def test_a_rollback_of_an_earlier_entry_does_not_end_the_wait(
+    records: RolloutRecords, substrate: FakeSubstrate
+) -> None:
+    records.add(Kind.ARMED, at=START, reason="an earlier attempt")
+    records.add(Kind.ENTERED, at=START + timedelta(seconds=1), channel="playground")
+    trigger = OperationTrigger(**{**OPERATION, "deadline": in_future(10), "until_armed": True})
+    assert first_event(trigger).payload["pending"] == []
+
+
 def test_a_target_that_does_not_answer_is_asked_again_and_never_counts_as_ended(
     records: RolloutRecords, substrate: FakeSubstrate
 ) -> None:
