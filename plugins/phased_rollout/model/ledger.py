@@ -20,6 +20,9 @@ class Kind(StrEnum):
     ARMED = "armed"
     KEPT = "kept"
     FINISHED = "finished"
+    # of a question (in place of a channel: the task that asks)
+    ASKED = "asked"
+    CLOSED = "closed"
     # of a channel
     ENTERED = "entered"
     BYPASSED = "bypassed"

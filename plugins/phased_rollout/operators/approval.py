@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
-from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from phased_rollout.model.definition import Channel, OnFailure
@@ -13,28 +13,16 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import describe
 from phased_rollout.operators.about import fenced
 from phased_rollout.operators.base import now
+from phased_rollout.operators.question import NOBODY, Question, user_of
 from phased_rollout.operators.tolerance import is_mended
 from phased_rollout.rollout import Rollout
 
-NOBODY = "nobody (deadline)"
-RETRIES = 3
-"""Airflow 3.3.2 fails the try of a task that is answered before the scheduler has noticed that it
-waits, which takes seconds under load. The next try finds the answer recorded and does not ask."""
 
+class RecordedApproval(Question, ApprovalOperator):
+    """An approval that is recorded with who gave it; a no, or no answer in time, fails for good."""
 
-class RecordedApproval(ApprovalOperator):
-    """An approval that is recorded with who gave it; a no, or no answer in time, fails for good.
-
-    :param definition: name of the rollout definition
-    """
-
-    def __init__(self, *, definition: str, **kwargs: Any) -> None:
-        super().__init__(fail_on_reject=True, retries=RETRIES, **kwargs)
-        self.definition = definition
-
-    def rollout(self, context: Any) -> Rollout:
-        """Open the rollout of this Dag run."""
-        return Rollout.open(self.definition, context["run_id"])
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(fail_on_reject=True, **kwargs)
 
     def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
         """Give who said yes since the question arose; raises AirflowFailException after a no.
@@ -58,9 +46,9 @@ class RecordedApproval(ApprovalOperator):
     def answered(self, context: Any, event: Any) -> str:
         """Give the name of the user who approved; raises AirflowFailException on anything else."""
         try:
-            answer = super().execute_complete(context, event)
+            answer = self.hear(context, event)
         except HITLRejectException as error:
-            user = _user(event)
+            user = user_of(event)
             self.rollout(context).records.add(
                 Kind.REJECTED, at=now(), channel=_channel(context), user=user
             )
@@ -69,7 +57,7 @@ class RecordedApproval(ApprovalOperator):
             raise AirflowFailException(
                 f"nobody answered within {self.response_timeout}: not approved"
             ) from error
-        user = _user(answer)
+        user = user_of(answer)
         if objection := self.objection(self.rollout(context), user):
             raise AirflowFailException(f"not approved: {objection}")
         return user
@@ -104,7 +92,7 @@ class AuthorizeOperator(RecordedApproval):
                 f"so does no answer within {self.response_timeout}. No target was touched so far.",
             ]
         )
-        return super().execute(context)
+        return self.ask(context)
 
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Who asked for a bypass may not authorize it (four eyes)."""
@@ -113,7 +101,7 @@ class AuthorizeOperator(RecordedApproval):
             return f"{user} asked for the bypass, so somebody else has to authorize it"
         return None
 
-    def execute_complete(self, context: Any, event: Any) -> Any:
+    def count(self, context: Any, event: Any) -> Any:
         """Record who authorized."""
         user = self.answered(context, event)
         self.rollout(context).records.add(Kind.AUTHORIZED, at=now(), user=user)
@@ -151,7 +139,7 @@ class ApprovalGate(RecordedApproval):
                 + ("a person is asked whether to roll back." if holds else "it is rolled back."),
             ]
         )
-        return super().execute(context)
+        return self.ask(context)
 
     def _approvers(self, rollout: Rollout) -> tuple[str, ...]:
         return rollout.plan.definition.channel(self.channel).approval.approvers
@@ -163,7 +151,7 @@ class ApprovalGate(RecordedApproval):
             return f"{user} is none of the approvers of {self.channel}: {', '.join(approvers)}"
         return None
 
-    def execute_complete(self, context: Any, event: Any) -> Any:
+    def count(self, context: Any, event: Any) -> Any:
         """Record the approval and the graduation."""
         user, rollout = self.answered(context, event), self.rollout(context)
         rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
@@ -174,28 +162,23 @@ class ApprovalGate(RecordedApproval):
         return f"{self.channel} graduated"
 
 
-class DecideOperator(HITLOperator):
-    """Stands before the restores of a definition that holds on failure; silence rolls back.
-
-    :param definition: name of the rollout definition
-    """
+class DecideOperator(Question):
+    """Stands before the restores of a definition that holds on failure; silence rolls back."""
 
     ROLL_BACK = "Roll back"
     KEEP = "Keep as it is"
 
-    def __init__(self, *, definition: str, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             subject="The rollout failed. Roll back?",
             options=[self.ROLL_BACK, self.KEEP],
             defaults=[self.ROLL_BACK],
-            retries=RETRIES,
             **kwargs,
         )
-        self.definition = definition
 
     def execute(self, context: Any) -> Any:
         """Ask, showing what failed, unless the answer was recorded already."""
-        records = Rollout.open(self.definition, context["run_id"]).records
+        records = self.rollout(context).records
         ledger = records.ledger()
         since = ledger.last_of_any(Kind.ENTERED, Kind.APPLIED, Kind.FAILED)
         if ledger.last(Kind.KEPT) > since:
@@ -214,13 +197,13 @@ class DecideOperator(HITLOperator):
                 "again, clear **health** with downstream. After the rollback neither is possible.",
             ]
         )
-        return super().execute(context)
+        return self.ask(context)
 
-    def execute_complete(self, context: Any, event: Any) -> Any:
+    def count(self, context: Any, event: Any) -> Any:
         """Arm the rollback, or record that all is kept as it is and skip the restores."""
-        answer = super().execute_complete(context, event)
-        rollout = Rollout.open(self.definition, context["run_id"])
-        records, user = rollout.records, _user(answer)
+        answer = self.hear(context, event)
+        rollout = self.rollout(context)
+        records, user = rollout.records, user_of(answer)
         if user == NOBODY and is_mended(rollout):
             raise AirflowSkipException("the failure was mended meanwhile, the rollout goes on")
         if answer["chosen_options"] == [self.KEEP]:
@@ -238,11 +221,6 @@ def _given(rollout: Rollout) -> str:
 def _channel(context: Any) -> str:
     channel: str = context["ti"].task_id.rpartition(".")[0]
     return channel
-
-
-def _user(answer: Any) -> str:
-    user = answer.get("responded_by_user") or {}
-    return str(user.get("name") or user.get("id") or NOBODY)
 
 
 def _last(rollout: Rollout, kind: Kind, *, channel: str = "", mend: str) -> Any:

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    TaskAwaitingInput,
+    TaskDeferred,
+)
 
 from phased_rollout.model.definition import Approval
 from phased_rollout.model.ledger import Kind
@@ -102,6 +107,51 @@ def test_a_no_that_airflow_lost_stays_a_no(store: Path) -> None:
     with pytest.raises(AirflowFailException):
         gate().execute_complete(CONTEXT, answer("Reject", "alice"))
     with pytest.raises(AirflowFailException, match="rejected by alice; a no is not asked again"):
+        gate().execute(CONTEXT)
+
+
+def test_a_retry_looks_for_an_answer_before_it_asks_again(asked: list[dict[str, Any]]) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+    with pytest.raises(TaskDeferred) as deferred:
+        gate().execute(CONTEXT)
+    assert (deferred.value.trigger.ti_id, deferred.value.method_name) == ("ti", "look")
+    found = {**answer("Approve", "alice"), "responded_at": datetime.now(UTC).isoformat()}
+    assert gate().look(CONTEXT, found) == "playground graduated"
+    assert len(asked) == 1
+
+
+def test_what_was_not_answered_is_asked_again(asked: list[dict[str, Any]]) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+    with pytest.raises(TaskAwaitingInput):
+        gate().look(CONTEXT, {})
+    assert len(asked) == 2
+
+
+def test_the_answer_to_an_earlier_question_does_not_count(asked: list[dict[str, Any]]) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    earlier = answer("Approve", "alice")
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+    with pytest.raises(TaskAwaitingInput):
+        gate().look(CONTEXT, earlier)
+    assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
+
+
+def test_an_answer_that_does_not_count_may_be_asked_for_again(asked: list[dict[str, Any]]) -> None:
+    records = begin(CHANNEL)
+    happened(records, Kind.HEALTHY, channel="playground")
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+    with pytest.raises(AirflowFailException, match="none of the approvers"):
+        gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
+    with pytest.raises(TaskAwaitingInput):
         gate().execute(CONTEXT)
 
 

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.api.datamodels._generated import HITLDetailResponse, HITLUser
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
 
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
+from phased_rollout.triggers import answer as answer_module
+from phased_rollout.triggers.answer import AnswerTrigger
 from phased_rollout.triggers.operation import OperationTrigger
 from phased_rollout.triggers.soak import SoakTrigger
 from tests.builders import START, a_channel
@@ -170,3 +175,54 @@ def test_what_cannot_be_read_neither_ends_a_soak_nor_stops_it(
     substrate.unreachable.add("playground-1")
     event = first_event(SoakTrigger(**{**SOAK, "until": in_future(0.3)}))
     assert isinstance(event, TaskSuccessEvent)
+
+
+TI_ID = "01999999-0000-7000-8000-000000000001"
+
+
+def an_answer(user: HITLUser | None, at: datetime | None) -> HITLDetailResponse:
+    return HITLDetailResponse(
+        response_received=at is not None,
+        responded_by_user=user,
+        responded_at=at,
+        chosen_options=["Reject"] if at else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "event"),
+    [
+        (an_answer(None, None), {}),
+        (
+            an_answer(HITLUser(id="7", name="alice"), START),
+            {
+                "chosen_options": ["Reject"],
+                "params_input": {},
+                "responded_at": "2026-01-05T12:00:00+00:00",
+                "responded_by_user": {"id": "7", "name": "alice"},
+            },
+        ),
+    ],
+)
+def test_an_answer_is_read_once(
+    monkeypatch: pytest.MonkeyPatch, found: HITLDetailResponse, event: dict[str, Any]
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        answer_module, "get_hitl_detail_content_detail", lambda ti: asked.append(str(ti)) or found
+    )
+    monkeypatch.setattr(answer_module, "SHORTEST_DEFERRAL", timedelta(0))
+    trigger = AnswerTrigger(ti_id=TI_ID)
+    path, arguments = trigger.serialize()
+    assert (path, arguments) == ("phased_rollout.triggers.answer.AnswerTrigger", {"ti_id": TI_ID})
+    assert first_event(AnswerTrigger(**arguments)).payload == event
+    assert asked == [TI_ID]
+
+
+def test_a_question_that_was_never_asked_has_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: object) -> HITLDetailResponse:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    monkeypatch.setattr(answer_module, "get_hitl_detail_content_detail", missing)
+    monkeypatch.setattr(answer_module, "SHORTEST_DEFERRAL", timedelta(0))
+    assert first_event(AnswerTrigger(ti_id=TI_ID)).payload == {}

@@ -1,0 +1,89 @@
+"""A question to a person whose answer is never lost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from phased_rollout.model.ledger import Kind
+from phased_rollout.operators.base import now
+from phased_rollout.rollout import Rollout
+from phased_rollout.triggers.answer import AnswerTrigger
+
+NOBODY = "nobody (deadline)"
+RETRIES = 5
+
+
+class Question(HITLOperator):
+    """Asks a person, and on a retry looks for the answer before it asks again.
+
+    Airflow 3.3.2 fails the try of a task that is answered before the scheduler has noticed that it
+    waits, which takes seconds under load, and asking again deletes the answer that was given. So
+    the question is recorded when it is asked and when its answer was counted; in between, a retry
+    looks for an answer first.
+
+    :param definition: name of the rollout definition
+    """
+
+    def __init__(self, *, definition: str, **kwargs: Any) -> None:
+        super().__init__(retries=RETRIES, **kwargs)
+        self.definition = definition
+
+    def rollout(self, context: Any) -> Rollout:
+        """Open the rollout of this Dag run."""
+        return Rollout.open(self.definition, context["run_id"])
+
+    def ask(self, context: Any) -> Any:
+        """Ask, unless an answer may have been lost: then look for it first."""
+        task, records = _task(context), self.rollout(context).records
+        ledger = records.ledger()
+        if ledger.last(Kind.ASKED, channel=task) > ledger.last(Kind.CLOSED, channel=task):
+            trigger = AnswerTrigger(ti_id=str(context["ti"].id))
+            self.defer(trigger=trigger, method_name="look")
+        records.add(Kind.ASKED, at=now(), channel=task)
+        return HITLOperator.execute(self, context)
+
+    def look(self, context: Any, event: Any) -> Any:
+        """Count the answer that was found; ask again when there is none to this question."""
+        found = event.get("responded_at")
+        at = datetime.fromisoformat(found) if isinstance(found, str) else found
+        asked = self.rollout(context).records.ledger().last(Kind.ASKED, channel=_task(context))
+        if at is None or at < asked:
+            self._close(context)
+            return self.execute(context)
+        return self.execute_complete(context, {**event, "responded_at": at})
+
+    def execute_complete(self, context: Any, event: Any) -> Any:
+        """Count the answer; then the question is closed, whatever the answer was."""
+        try:
+            counted = self.count(context, event)
+        except (AirflowFailException, AirflowSkipException):
+            self._close(context)
+            raise
+        self._close(context)
+        return counted
+
+    def hear(self, context: Any, event: Any) -> Any:
+        """Read Airflow's event; raises what Airflow's own operator raises."""
+        return super().execute_complete(context, event)
+
+    def count(self, context: Any, event: Any) -> Any:
+        """Record what the answer means."""
+        raise NotImplementedError
+
+    def _close(self, context: Any) -> None:
+        self.rollout(context).records.add(Kind.CLOSED, at=now(), channel=_task(context))
+
+
+def user_of(answer: Any) -> str:
+    """Name who answered."""
+    user = answer.get("responded_by_user") or {}
+    return str(user.get("name") or user.get("id") or NOBODY)
+
+
+def _task(context: Any) -> str:
+    task: str = context["ti"].task_id
+    return task
