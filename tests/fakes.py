@@ -23,13 +23,17 @@ from phased_rollout.substrates import Mutation
 
 @dataclass
 class FakeSubstrate:
-    """Targets as a dictionary; ``refuses`` and ``unreachable`` name those that misbehave."""
+    """Targets as a dictionary; ``refuses`` and ``unreachable`` name those that misbehave.
+
+    With ``stays_busy`` what is applied is not done before it is taken out of ``busy``.
+    """
 
     running: dict[str, Artifact] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    stays_busy: bool = False
 
     def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
         body = {"files": dict(change.files), "channel": channel}
@@ -49,12 +53,16 @@ class FakeSubstrate:
         self._ask(target)
         if target.name in self.busy:
             return Progress(Outcome.WAITING, "in progress")
+        if self.running.get(target.name) == artifact:
+            return Progress(Outcome.DONE, "runs it")
         with mutation():
             if target.name in self.refuses:
                 raise RefusedError(f"{target.name} says no")
+            if self.stays_busy:
+                self.busy.add(target.name)
             self.calls.append(f"apply {target.name}")
             self.running[target.name] = artifact
-        return Progress(Outcome.DONE, "applied")
+        return Progress(Outcome.WAITING if self.stays_busy else Outcome.DONE, "applied")
 
     def settled(self, target: Target, *, token: str) -> bool:
         self._ask(target)

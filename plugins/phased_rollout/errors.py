@@ -38,6 +38,10 @@ class BlockedError(RolloutError):
     """No further target is started, because others have failed; another try may find it lifted."""
 
 
+class NoTurnError(RolloutError):
+    """The target is not started yet: as many are being changed as the channel bears failures."""
+
+
 class RecordError(RolloutError):
     """A record is missing, damaged, or stands already where a new one was to be created."""
 

@@ -16,6 +16,7 @@ from phased_rollout.model.definition import (
     AdapterSpec,
     Approval,
     Channel,
+    Concurrency,
     Config,
     Definition,
     GateKind,
@@ -136,25 +137,27 @@ def test_a_channel_inherits_from_its_rollout_and_that_from_the_file(file: Path) 
     text = GOOD.replace(
         "defaults: {soak: 5s}",
         "defaults: {soak: 1d, waves: {size: 5, at_once: 6}, on_failure: hold, decide_within: 2h, "
-        "authorize_within: 3h, rollback: {scope: failed_channel, waves: {size: 7}}, "
-        "approval: {deadline: 4h}, timezone: UTC}",
+        "authorize_within: 3h, rollback: {scope: failed_channel, waves: {size: 7}, "
+        "pause_after: 2}, approval: {deadline: 4h}, timezone: UTC}",
     ).replace(
         "    signals:",
-        "    rollback: {waves: {at_once: 8}}\n"
-        "    defaults: {soak: 2d, waves: {size: 9}, approval: {approvers: [ann, bob]}}\n"
+        "    rollback: {waves: {size: 8}}\n"
+        "    defaults: {soak: 2d, waves: {size: 9, concurrency: soft}, "
+        "approval: {approvers: [ann, bob]}}\n"
         "    signals:",
     )
     definition = load(file, text).definitions["accounts"]
     approval = Approval(approvers=("ann", "bob"), deadline=timedelta(hours=4))
+    waves = Waves(size=9, at_once=6, concurrency=Concurrency.SOFT)
     assert [(c.soak, c.waves, c.approval) for c in definition.channels] == [
-        (timedelta(days=2), Waves(size=9, at_once=6), approval),
-        (timedelta(hours=1, minutes=30), Waves(size=9, at_once=6), approval),
+        (timedelta(days=2), waves, approval),
+        (timedelta(hours=1, minutes=30), waves, approval),
     ]
     assert definition.on_failure is OnFailure.HOLD
     assert definition.decide_within == timedelta(hours=2)
     assert definition.authorize_within == timedelta(hours=3)
     assert definition.rollback_scope is RollbackScope.FAILED_CHANNEL
-    assert definition.rollback_waves == Waves(size=7, at_once=8)
+    assert (definition.rollback_wave, definition.pause_after) == (8, 2)
     assert definition.timezone == "Europe/Berlin"
 
 

@@ -72,7 +72,8 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
             rollout.authorize_within, defaults.authorize_within, unset.authorize_within
         ),
         rollback_scope=_first(*(r.scope for r in rollback), RollbackScope.ALL_CHANNELS),
-        rollback_waves=_waves([r.waves for r in rollback], unset.rollback_waves),
+        rollback_wave=_first(*(r.waves.size for r in rollback), unset.rollback_wave),
+        pause_after=_first(*(r.pause_after for r in rollback), unset.pause_after),
         tags=tuple(rollout.tags or ()),
     )
 
@@ -104,6 +105,7 @@ def _waves(levels: Sequence[WaveSettings], unset: Waves) -> Waves:
     return Waves(
         size=_first(*(level.size for level in levels), unset.size),
         at_once=_first(*(level.at_once for level in levels), unset.at_once),
+        concurrency=_first(*(level.concurrency for level in levels), unset.concurrency),
     )
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from phased_rollout.config.problems import did_you_mean
-from phased_rollout.model.definition import GateKind, OnFailure, RollbackScope
+from phased_rollout.model.definition import Concurrency, GateKind, OnFailure, RollbackScope
 
 # In a ValueError's text this stands for the value as it is written in the file.
 WRITTEN = "{written}"
@@ -208,6 +208,7 @@ Gate = Annotated[
 ]
 FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
+ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 

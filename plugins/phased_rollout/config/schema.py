@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from phased_rollout.adapters import SIGNALS, SUBSTRATES
 from phased_rollout.config.fields import (
     ChannelName,
+    ConcurrencyMode,
     Cron,
     DagName,
     Duration,
@@ -42,11 +43,17 @@ Signal = Annotated[
 ]
 
 
-class WaveSettings(Strict):
-    """How targets are handed out."""
+class SizeOfWaves(Strict):
+    """How many targets a wave has."""
 
     size: Maybe[Positive] = None
+
+
+class WaveSettings(SizeOfWaves):
+    """How targets are handed out."""
+
     at_once: Maybe[Positive] = None
+    concurrency: Maybe[ConcurrencyMode] = None
 
 
 class ApprovalSettings(Strict):
@@ -57,10 +64,11 @@ class ApprovalSettings(Strict):
 
 
 class RollbackSettings(Strict):
-    """Which channels a rollback restores, and how many targets at a time."""
+    """Which channels a rollback restores, how many targets at a time, and when it pauses."""
 
     scope: Maybe[Scope] = None
-    waves: WaveSettings = WaveSettings()
+    waves: SizeOfWaves = SizeOfWaves()
+    pause_after: Maybe[Positive] = None
 
 
 class ChannelSettings(Strict):

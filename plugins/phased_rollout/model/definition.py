@@ -24,6 +24,17 @@ class OnFailure(StrEnum):
     HOLD = "hold"
 
 
+class Concurrency(StrEnum):
+    """How strictly a channel keeps to its tolerance, in the words of CloudFormation StackSets.
+
+    STRICT: no more targets are started than may fail, so failures never exceed ``max_failed`` + 1.
+    SOFT: whatever is in flight when the first failures show may fail as well.
+    """
+
+    STRICT = "strict"
+    SOFT = "soft"
+
+
 class RollbackScope(StrEnum):
     """Which channels a rollback restores."""
 
@@ -53,6 +64,7 @@ class Waves:
 
     size: int = 1
     at_once: int = 4
+    concurrency: Concurrency = Concurrency.STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,12 @@ class Channel:
         """Whether a person must let the change leave this channel."""
         return GateKind.APPROVAL in self.gate
 
+    @property
+    def starts_at_once(self) -> int | None:
+        """How many targets may be started before one is verified; None is no limit."""
+        soft = self.waves.concurrency is Concurrency.SOFT
+        return None if soft else self.max_failed + 1
+
     def handed_out(self) -> Iterator[tuple[Target, ...]]:
         """Give the channel's targets wave by wave, in the order of the file."""
         for start in range(0, len(self.targets), self.waves.size):
@@ -101,6 +119,8 @@ class Definition:
 
     :param change: where the change comes from unless a run says otherwise (a folder)
     :param schedule: cron expression in ``timezone``; None is "only when triggered"
+    :param rollback_wave: targets that are restored at the same time
+    :param pause_after: failed restores after which a rollback waits for a person
     """
 
     name: str
@@ -114,7 +134,8 @@ class Definition:
     decide_within: timedelta = timedelta(hours=1)
     authorize_within: timedelta = timedelta(hours=12)
     rollback_scope: RollbackScope = RollbackScope.ALL_CHANNELS
-    rollback_waves: Waves = Waves(size=20)
+    rollback_wave: int = 20
+    pause_after: int = 3
     tags: tuple[str, ...] = ()
 
     def channel(self, name: str) -> Channel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from airflow.sdk import get_current_context
@@ -13,12 +14,12 @@ from phased_rollout.model.guards import may_mutate
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
-from phased_rollout.operators.steps import Step, take, wait
+from phased_rollout.operators.steps import Step, take_in_turn, wait
 from phased_rollout.operators.tolerance import (
     failed_targets,
     give_back,
     is_excepted,
-    refuse_new_targets,
+    refuse_start,
     tolerate,
 )
 from phased_rollout.rollout import Rollout
@@ -69,13 +70,16 @@ class ApplyOperator(RolloutOperator):
     def _go_on(self, rollout: Rollout, *, tokens: dict[str, str], failed: dict[str, str]) -> str:
         with no_retry():
             self._allow(rollout)
-        targets = rollout.targets(self.channel, tokens)
-        step = take(targets, lambda target: self._step(rollout, target, tokens[target.name]))
+        step = take_in_turn(
+            self._in_order(rollout, tokens),
+            lambda target: self._step(rollout, target, tokens[target.name]),
+            at_once=rollout.plan.definition.channel(self.channel).starts_at_once,
+        )
         for name, progress in step.ended.items():
             self.log.info("%s: %s", name, progress.reason)
         blocked = [e for e in step.failed.values() if isinstance(e, BlockedError)]
         failed |= {n: str(e) for n, e in step.failed.items() if e not in blocked}
-        if step.waiting or (step.unreachable and not failed):
+        if step.waiting or ((step.unreachable or step.queued) and not failed and not blocked):
             tokens = {name: tokens[name] for name in (*step.pending, *_names(step, blocked))}
             wait(
                 self,
@@ -92,16 +96,22 @@ class ApplyOperator(RolloutOperator):
             raise AirflowException(str(blocked[0]))
         return self._finish(rollout)
 
+    def _in_order(self, rollout: Rollout, names: Iterable[str]) -> list[Target]:
+        """Give the targets, those that were started first."""
+        started = set(rollout.records.captured(self.channel))
+        targets = rollout.targets(self.channel, names)
+        return sorted(targets, key=lambda target: target.name not in started)
+
     def _step(self, rollout: Rollout, target: Target, token: str) -> Progress:
         if is_excepted(rollout, self.channel, target.name):
             return give_back(rollout, self.channel, target)
         substrate, records = rollout.substrate, rollout.records
         artifact = rollout.artifact(self.channel, target)
         if records.before(channel=self.channel, target=target.name) is None:
-            refuse_new_targets(rollout, self.channel)
             state = substrate.read(target)
             if not state.settled:
                 return Progress(Outcome.WAITING, f"somebody's operation: {state.detail}")
+            refuse_start(rollout, self.channel, target)
             records.capture(state, channel=self.channel, target=target.name, at=now())
         guard = rollout.mutation(target, allow=lambda: self._allow(rollout), clock=now)
         try:

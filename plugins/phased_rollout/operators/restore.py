@@ -88,7 +88,7 @@ def restore(
     if records.ledger().entered_since_rollback(channel):
         records.add(Kind.ROLLING_BACK, at=now(), channel=channel)
     left = _left(rollout, channel, failed=failed)
-    size = rollout.plan.definition.rollback_waves.size
+    size = rollout.plan.definition.rollback_wave
     resume_with = {"begun": begun.isoformat(), "failed": failed}
     unreachable = Step()
     tokens: dict[str, str] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
-from phased_rollout.errors import LockedError, RolloutError, UnreachableError
+from phased_rollout.errors import LockedError, NoTurnError, RolloutError, UnreachableError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, now
@@ -29,11 +29,17 @@ class Step:
     failed: dict[str, RolloutError] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
+    queued: dict[str, str] = field(default_factory=dict)
 
     @property
     def pending(self) -> list[str]:
         """Names of the targets that have no answer yet."""
-        return [*self.waiting, *self.unreachable]
+        return [*self.waiting, *self.unreachable, *self.queued]
+
+    def add(self, other: Step) -> None:
+        """Take over what a step at other targets has led to."""
+        for each in fields(self):
+            getattr(self, each.name).update(getattr(other, each.name))
 
 
 def take(targets: Iterable[Target], step: Callable[[Target], Progress]) -> Step:
@@ -50,10 +56,25 @@ def take(targets: Iterable[Target], step: Callable[[Target], Progress]) -> Step:
                 taken.ended[name] = answer
         elif isinstance(answer, LockedError):
             taken.waiting[name] = str(answer)
+        elif isinstance(answer, NoTurnError):
+            taken.queued[name] = str(answer)
         elif isinstance(answer, UnreachableError):
             taken.unreachable[name] = str(answer)
         else:
             taken.failed[name] = answer
+    return taken
+
+
+def take_in_turn(
+    targets: Sequence[Target], step: Callable[[Target], Progress], *, at_once: int | None
+) -> Step:
+    """Take a step at each target, ``at_once`` at a time, until one fails or waits its turn."""
+    taken, left = Step(), list(targets)
+    at_once = at_once or len(left)
+    while left and not taken.failed and not taken.queued:
+        taken.add(take(left[:at_once], step))
+        left = left[at_once:]
+    taken.queued.update({target.name: "waits for its turn" for target in left})
     return taken
 
 
@@ -74,20 +95,21 @@ def wait(
 
     :param until_armed: resume as soon as a rollback is armed
     """
-    for name, reason in step.waiting.items():
+    for name, reason in (*step.waiting.items(), *step.queued.items()):
         task.log.info("%s: %s", name, reason)
     for name, reason in step.unreachable.items():
         text = f"{name} cannot be reached, which is no failure of the change: {reason}"
         task.log.warning("holding: %s", text)
         rollout.records.hold(text, at=now(), channel=channel)
-    pending = {name: tokens[name] for name in step.pending}
+    pending = {name: tokens[name] for name in (*step.waiting, *step.unreachable)}
     trigger = OperationTrigger(
         definition=rollout.records.definition,
         run_id=rollout.records.run_id,
         channel=channel,
         tokens=pending,
         deadline=(now() + LOOK_AGAIN).isoformat(),
-        interval=FIRST_POLL if step.waiting else UNREACHABLE_POLL,
+        interval=FIRST_POLL if step.waiting or step.queued else UNREACHABLE_POLL,
         until_armed=until_armed,
+        until_turn=bool(step.queued),
     )
     task.defer(trigger=trigger, method_name="resume", kwargs=resume_with)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from phased_rollout.errors import BlockedError, RefusedError
+from phased_rollout.claims import is_claimed
+from phased_rollout.errors import BlockedError, NoTurnError, RefusedError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
@@ -13,15 +14,24 @@ from phased_rollout.operators.restore import step_back
 from phased_rollout.rollout import Rollout
 
 
-def refuse_new_targets(rollout: Rollout, channel: str) -> None:
-    """Start no further target once more have failed than the channel bears: BlockedError."""
-    allowed = rollout.plan.definition.channel(channel).max_failed
+def refuse_start(rollout: Rollout, channel: str, target: Target) -> None:
+    """Let a target be started only within the tolerance; asked before it is touched first.
+
+    Raises BlockedError once more have failed than the channel bears, and NoTurnError while as many
+    are being changed as may fail.
+    """
+    planned = rollout.plan.definition.channel(channel)
+    allowed = planned.max_failed
     failed = failed_targets(rollout, channel)
     if len(failed) > allowed:
         raise BlockedError(
             f"no further target of {channel} is started: {', '.join(sorted(failed))} failed, "
             f"and the channel bears {allowed}"
         )
+    if planned.starts_at_once and not is_claimed(
+        rollout.records, channel=channel, target=target.name, tolerance=allowed, at=now()
+    ):
+        raise NoTurnError("waits for its turn: other targets are being changed")
 
 
 def tolerate(rollout: Rollout, channel: str, target: Target, refused: RefusedError) -> Progress:

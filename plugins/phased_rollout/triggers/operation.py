@@ -9,13 +9,14 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from phased_rollout.claims import has_room
 from phased_rollout.errors import RolloutError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.threads import for_each, in_thread
 
-_SLOWEST = 15.0
+_SLOWEST, _SLOWEST_TURN = 15.0, 4.0
 _GROWTH = 1.5
 
 
@@ -33,6 +34,8 @@ class OperationTrigger(BaseTrigger):
     :param interval: seconds before the first poll; later ones come more slowly, up to 15 s apart
         (or ``interval``, if that is longer)
     :param until_armed: hand back once a rollback is armed since the channel was entered
+    :param until_turn: hand back, too, once one operation has ended or one more target may be
+        started (or none ever will, because too many have failed)
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class OperationTrigger(BaseTrigger):
         deadline: str,
         interval: float = 1.0,
         until_armed: bool = False,
+        until_turn: bool = False,
     ) -> None:
         super().__init__()
         self.definition = definition
@@ -54,6 +58,7 @@ class OperationTrigger(BaseTrigger):
         self.deadline = deadline
         self.interval = interval
         self.until_armed = until_armed
+        self.until_turn = until_turn
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments, JSON values only."""
@@ -67,6 +72,7 @@ class OperationTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "interval": self.interval,
                 "until_armed": self.until_armed,
+                "until_turn": self.until_turn,
             },
         )
 
@@ -75,9 +81,10 @@ class OperationTrigger(BaseTrigger):
         pending = dict(self.tokens)
         deadline, interval = datetime.fromisoformat(self.deadline), self.interval
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
-        while pending and datetime.now(UTC) < deadline:
+        while (pending or self.until_turn) and datetime.now(UTC) < deadline:
             await asyncio.sleep(interval)
-            interval = min(interval * _GROWTH, max(_SLOWEST, self.interval))
+            slowest = _SLOWEST_TURN if self.until_turn else _SLOWEST
+            interval = min(interval * _GROWTH, max(slowest, self.interval))
             if self.until_armed and await in_thread(_is_armed, rollout, self.channel):
                 break
             targets = await in_thread(rollout.targets, self.channel, pending)
@@ -85,6 +92,8 @@ class OperationTrigger(BaseTrigger):
             pending = {
                 t.name: pending[t.name] for t, end in zip(targets, ended, strict=True) if not end
             }
+            if self.until_turn and (any(ended) or await in_thread(_is_due, rollout, self.channel)):
+                break
         done = sorted(set(self.tokens) - set(pending))
         yield TriggerEvent({"settled": done, "pending": sorted(pending)})
 
@@ -100,3 +109,11 @@ def _is_armed(rollout: Rollout, channel: str) -> bool:
     ledger = rollout.records.ledger()
     fence = ledger.last_of_any(Kind.ARMED, Kind.ROLLING_BACK)
     return fence > ledger.last(Kind.ENTERED, channel=channel)
+
+
+def _is_due(rollout: Rollout, channel: str) -> bool:
+    records, tolerance = rollout.records, rollout.plan.definition.channel(channel).max_failed
+    failed = records.of_targets(channel).failed_targets(
+        since=records.ledger().last(Kind.ENTERED, channel=channel)
+    )
+    return len(failed) > tolerance or has_room(records, channel=channel, tolerance=tolerance)

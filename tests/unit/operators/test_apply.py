@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
+from phased_rollout.model.definition import Concurrency, Waves
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
 from phased_rollout.operators.apply import ApplyOperator
@@ -142,6 +143,44 @@ def test_no_further_target_is_started_once_more_have_failed_than_the_channel_bea
     assert substrate.calls == []
 
 
+def test_no_more_targets_are_started_than_may_fail(store: Path, substrate: FakeSubstrate) -> None:
+    records = entered(targets=4, max_failed=1)
+    substrate.stays_busy = True
+    with pytest.raises(TaskDeferred) as first:
+        apply("playground-1", "playground-2", "playground-3").execute(CONTEXT)
+    with pytest.raises(TaskDeferred) as other:
+        apply("playground-4").execute(CONTEXT)
+    assert sorted(substrate.calls) == ["apply playground-1", "apply playground-2"]
+    assert list(first.value.trigger.tokens) == ["playground-1", "playground-2"]
+    assert (other.value.trigger.tokens, other.value.trigger.until_turn) == ({}, True)
+    assert records.captured("playground") == ["playground-1", "playground-2"]
+    substrate.stays_busy = False
+    substrate.busy.clear()
+    apply().resume(CONTEXT, {}, **first.value.kwargs)
+    apply().resume(CONTEXT, {}, **other.value.kwargs)
+    assert records.captured("playground") == [f"playground-{n}" for n in (1, 2, 3, 4)]
+
+
+def test_a_channel_that_is_soft_starts_all_targets_of_a_wave(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    entered(waves=Waves(concurrency=Concurrency.SOFT))
+    substrate.stays_busy = True
+    with pytest.raises(TaskDeferred):
+        apply().execute(CONTEXT)
+    assert sorted(substrate.calls) == ["apply playground-1", "apply playground-2"]
+
+
+def test_a_target_that_cannot_be_reached_keeps_no_other_from_its_turn(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    entered()
+    substrate.unreachable.add("playground-1")
+    with pytest.raises(TaskDeferred):
+        apply().execute(CONTEXT)
+    assert substrate.calls == ["apply playground-2"]
+
+
 def test_a_target_that_failed_may_be_tried_again_and_then_lets_the_others_in(
     store: Path, substrate: FakeSubstrate
 ) -> None:
@@ -204,9 +243,9 @@ def test_a_retry_leaves_a_tolerated_target_alone(store: Path, substrate: FakeSub
     entered(max_failed=1)
     substrate.refuses.add("playground-2")
     apply().execute(CONTEXT)
-    substrate.calls.clear()
+    calls = list(substrate.calls)
     apply().execute(CONTEXT)
-    assert substrate.calls == ["apply playground-1"]
+    assert substrate.calls == calls == ["apply playground-1", "restore playground-2"]
 
 
 def test_a_target_outside_the_channel_is_never_touched(

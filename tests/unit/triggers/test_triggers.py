@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
 
+from phased_rollout.claims import is_claimed
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
@@ -34,6 +35,7 @@ OPERATION = {
     "deadline": "2026-01-05T12:00:00+00:00",
     "interval": 0.01,
     "until_armed": False,
+    "until_turn": False,
 }
 SOAK = {
     "definition": "accounts",
@@ -57,13 +59,13 @@ def in_future(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def first_event(trigger: BaseTrigger) -> Any:
+def first_event(trigger: BaseTrigger, timeout: float = 20) -> Any:
     async def run() -> Any:
         async for event in trigger.run():
             return event
         return None
 
-    return asyncio.run(asyncio.wait_for(run(), timeout=20))
+    return asyncio.run(asyncio.wait_for(run(), timeout))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,33 @@ def test_a_rollback_of_an_earlier_entry_does_not_end_the_wait(
     records.add(Kind.ENTERED, at=START + timedelta(seconds=1), channel="playground")
     trigger = OperationTrigger(**{**OPERATION, "deadline": in_future(10), "until_armed": True})
     assert first_event(trigger).payload["pending"] == []
+
+
+OTHER_WAVE = {"channel": "playground", "target": "playground-1"}
+
+
+@pytest.fixture
+def queued(records: RolloutRecords) -> OperationTrigger:
+    """Wait for a turn while a target of another wave is being changed."""
+    records.add(Kind.ENTERED, at=START + timedelta(seconds=1), channel="playground")
+    assert is_claimed(records, **OTHER_WAVE, tolerance=0, at=START + timedelta(seconds=2))
+    waiting = {**OPERATION, "tokens": {}, "until_turn": True, "deadline": in_future(3600)}
+    return OperationTrigger(**waiting)
+
+
+def test_whoever_waits_for_a_turn_waits_while_another_target_is_changed(
+    queued: OperationTrigger,
+) -> None:
+    with pytest.raises(TimeoutError):
+        first_event(queued, timeout=0.5)
+
+
+@pytest.mark.parametrize("kind", [Kind.VERIFIED, Kind.REFUSED])
+def test_a_turn_comes_when_another_target_was_verified_or_failed(
+    queued: OperationTrigger, records: RolloutRecords, kind: Kind
+) -> None:
+    records.add(kind, at=datetime.now(UTC), **OTHER_WAVE)
+    assert first_event(queued).payload == {"settled": [], "pending": []}
 
 
 def test_a_target_that_does_not_answer_is_asked_again_and_never_counts_as_ended(
