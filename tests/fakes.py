@@ -25,11 +25,14 @@ from phased_rollout.substrates import Mutation
 class FakeSubstrate:
     """Targets as a dictionary; ``refuses`` and ``unreachable`` name those that misbehave.
 
+    Those in ``keeps`` refuse to be restored.
+
     With ``stays_busy`` what is applied is not done before it is taken out of ``busy``.
     """
 
     running: dict[str, Artifact] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)
+    keeps: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
@@ -83,6 +86,8 @@ class FakeSubstrate:
         mutation: Mutation,
     ) -> Progress:
         self._ask(target)
+        if target.name in self.keeps:
+            raise RefusedError("termination protection")
         with mutation():
             self.calls.append(f"restore {target.name}")
             self.running.pop(target.name, None)

@@ -104,7 +104,10 @@ def build_dag(definition: Definition, *, base: str) -> DAG:
             last >> tasks[0]
             last = tasks[-1]
         outcome = OutcomeOperator(
-            task_id="outcome", definition=definition.name, trigger_rule=TriggerRule.NONE_FAILED
+            task_id="outcome",
+            definition=definition.name,
+            shape=definition.shape,
+            trigger_rule=TriggerRule.NONE_FAILED,
         )
         [tasks[-1] for tasks in channels] >> outcome
         watched = [plan, preview, authorize, *(t for tasks in channels for t in tasks), outcome]
@@ -123,7 +126,7 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
         enter = EnterOperator(
             task_id="enter",
             channel=channel.name,
-            order=[c.name for c in definition.channels],
+            shape=definition.shape,
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )
@@ -176,9 +179,7 @@ def _rollback(definition: Definition, *, watched: list[Task], outcome: Task) -> 
         [trip, settled] >> armed
         after: BaseOperator | None = None
         for channel in reversed(definition.channels):
-            restore = RestoreOperator(
-                task_id=channel.name, definition=name, channel=channel.name, retries=2
-            )
+            restore = RestoreOperator(task_id=channel.name, definition=name, channel=channel.name)
             armed >> restore
             if after:
                 after >> restore

@@ -42,6 +42,10 @@ class NoTurnError(RolloutError):
     """The target is not started yet: as many are being changed as the channel bears failures."""
 
 
+class PausedError(RolloutError):
+    """Too many restores have failed: a person has to say whether the rollback goes on."""
+
+
 class RecordError(RolloutError):
     """A record is missing, damaged, or stands already where a new one was to be created."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.providers.standard.operators import hitl
 
 from phased_rollout import health, substrates
 from phased_rollout.model.change import Change
@@ -38,6 +40,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PHASED_ROLLOUT_RECORDS", f"file://{tmp_path}/records")
     monkeypatch.setattr(apply_module, "get_current_context", dict)
     return tmp_path
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Keep the questions that tasks ask."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **kwargs: found.append(kwargs))
+    return found
 
 
 def begin(*channels: Channel, **kwargs: object) -> RolloutRecords:

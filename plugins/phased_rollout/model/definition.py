@@ -138,6 +138,12 @@ class Definition:
     pause_after: int = 3
     tags: tuple[str, ...] = ()
 
+    @property
+    def shape(self) -> list[str]:
+        """Say, in words, what the tasks of its Dag and their order are made from."""
+        channels = [c.name + (" (approval)" if c.needs_approval else "") for c in self.channels]
+        return [*channels, f"on failure {self.on_failure}"]
+
     def channel(self, name: str) -> Channel:
         """Give the channel of that name; raises KeyError."""
         return next(c for c in self.channels if c.name == name)

@@ -43,6 +43,9 @@ class Kind(StrEnum):
     RESTORED = "restored"
     RESTORE_FAILED = "restore_failed"
     LEFT_ALONE = "left_alone"
+    # of a rollback that paused
+    RESUMED = "resumed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,12 @@ class Ledger:
 
     def failed_targets(self, *, since: datetime) -> set[str]:
         """Name the targets that were refused since a moment and were not verified after that."""
-        names = {e.target for e in self.entries if e.kind is Kind.REFUSED and e.at > since}
-        return {
-            name
-            for name in names
-            if self.last(Kind.REFUSED, target=name) > self.last(Kind.VERIFIED, target=name)
-        }
+        return self._unmended(Kind.REFUSED, Kind.VERIFIED, since=since)
+
+    def unrestored_targets(self, *, since: datetime) -> set[str]:
+        """Name the targets that could not be restored since a moment, nor later."""
+        return self._unmended(Kind.RESTORE_FAILED, Kind.RESTORED, Kind.LEFT_ALONE, since=since)
+
+    def _unmended(self, failed: Kind, *mended: Kind, since: datetime) -> set[str]:
+        names = {e.target for e in self.entries if e.kind is failed and e.at > since}
+        return {n for n in names if self.last(failed, target=n) > self.last(*mended, target=n)}

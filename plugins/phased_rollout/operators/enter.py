@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowSkipException
 
 from phased_rollout.errors import GuardError
 from phased_rollout.model.guards import may_enter
 from phased_rollout.model.ledger import Kind
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.shape import hold_while_edited
 from phased_rollout.records import RolloutRecords
-
-LOOK_AGAIN = timedelta(seconds=30)
 
 
 class EnterOperator(RolloutOperator):
     """Skips a bypassed channel, refuses one that must not be entered, else hands out the waves.
 
-    Holds, deferred, while the file's channels are not those of the plan: an edited file has built
-    another Dag, whose order may not be obeyed.
-
     :param channel: the channel to enter
-    :param order: names of the file's channels when the Dag was parsed
+    :param shape: the shape of the definition when the Dag was parsed
     """
 
-    def __init__(self, *, channel: str, order: list[str], **kwargs: Any) -> None:
+    def __init__(self, *, channel: str, shape: list[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.channel = channel
-        self.order = order
+        self.shape = shape
 
     def execute(self, context: Any, event: Any = None) -> list[dict[str, Any]]:
         """Give the waves: ``[{"wave": 1, "targets": [names]}, …]``, never empty."""
         rollout = self.rollout(context)
         plan, records = rollout.plan, rollout.records
-        if plan.names != self.order:
-            self._hold(records, planned=plan.names)
+        hold_while_edited(self, rollout, self.shape, channel=self.channel)
         with no_retry():
             may_enter(
                 plan,
@@ -55,15 +48,6 @@ class EnterOperator(RolloutOperator):
             {"wave": number, "targets": [t.name for t in targets]}
             for number, targets in enumerate(waves, start=1)
         ]
-
-    def _hold(self, records: RolloutRecords, *, planned: list[str]) -> None:
-        reason = (
-            f"the file's channels are now {' → '.join(self.order)}, this rollout was planned as "
-            f"{' → '.join(planned)}: holding until the file is as it was"
-        )
-        self.log.warning("%s", reason)
-        records.hold(reason, at=now(), channel=self.channel)
-        self.defer(trigger=DateTimeTrigger(moment=now() + LOOK_AGAIN), method_name="execute")
 
 
 def _needs_authorization(records: RolloutRecords) -> bool:

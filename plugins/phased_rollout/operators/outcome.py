@@ -7,11 +7,12 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from phased_rollout.errors import GuardError, RecordError
+from phased_rollout.errors import GuardError, PausedError, RecordError
 from phased_rollout.model.guards import channels_to_restore, may_finish
 from phased_rollout.model.ledger import Kind
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.restore import Failures, in_words, restore
+from phased_rollout.operators.shape import hold_while_edited
 from phased_rollout.operators.tolerance import failed_targets
 from phased_rollout.rollout import Rollout
 
@@ -20,11 +21,18 @@ class OutcomeOperator(RolloutOperator):
     """Succeeds only on a recorded graduation or bypass of every planned channel.
 
     Task states do not count here, so marking the last gate as success ends nothing green.
+
+    :param shape: the shape of the definition when the Dag was parsed
     """
 
-    def execute(self, context: Any) -> str:
+    def __init__(self, *, shape: list[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shape = shape
+
+    def execute(self, context: Any, event: Any = None) -> str:
         """Say what was rolled out."""
         rollout = self.rollout(context)
+        hold_while_edited(self, rollout, self.shape)
         plan, records = rollout.plan, rollout.records
         with no_retry():
             may_finish(plan, records.ledger())
@@ -60,9 +68,20 @@ class VerdictOperator(RolloutOperator):
         ledger = rollout.records.ledger()
         undecided = (Kind.ENTERED, Kind.APPLIED, Kind.FAILED, Kind.ARMED)
         if ledger.last(Kind.KEPT) <= ledger.last_of_any(*undecided):
-            for channel in channels_to_restore(rollout.plan, ledger):
-                restore(self, rollout, channel.name, begun=begun, failed=failed)
+            unfinished = self._sweep(rollout, begun=begun, failed=failed) or unfinished
         raise AirflowFailException(f"{_summary(rollout)}\n{in_words(failed)}\n{unfinished}".strip())
+
+    def _sweep(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str | None:
+        """Restore what is left; says why not everything was looked at."""
+        for channel in channels_to_restore(rollout.plan, rollout.records.ledger()):
+            try:
+                restore(self, rollout, channel.name, begun=begun, failed=failed)
+            except PausedError as paused:
+                again = f"clear rollback.{channel.name} with downstream"
+                return f"the rollback paused: {paused}; to go on, {again}"
+            except GuardError as error:
+                return str(error)
+        return None
 
 
 def _why_unfinished(rollout: Rollout) -> str | None:

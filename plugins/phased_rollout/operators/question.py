@@ -9,32 +9,24 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from phased_rollout.model.ledger import Kind
-from phased_rollout.operators.base import now
-from phased_rollout.rollout import Rollout
+from phased_rollout.operators.base import RolloutOperator, now
 from phased_rollout.triggers.answer import AnswerTrigger
 
 NOBODY = "nobody (deadline)"
 RETRIES = 5
 
 
-class Question(HITLOperator):
+class Question(RolloutOperator, HITLOperator):
     """Asks a person, and on a retry looks for the answer before it asks again.
 
     Airflow 3.3.2 fails the try of a task that is answered before the scheduler has noticed that it
     waits, which takes seconds under load, and asking again deletes the answer that was given. So
     the question is recorded when it is asked and when its answer was counted; in between, a retry
     looks for an answer first.
-
-    :param definition: name of the rollout definition
     """
 
-    def __init__(self, *, definition: str, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(retries=RETRIES, **kwargs)
-        self.definition = definition
-
-    def rollout(self, context: Any) -> Rollout:
-        """Open the rollout of this Dag run."""
-        return Rollout.open(self.definition, context["run_id"])
 
     def ask(self, context: Any) -> Any:
         """Ask, unless an answer may have been lost: then look for it first."""
@@ -64,6 +56,10 @@ class Question(HITLOperator):
             self._close(context)
             raise
         self._close(context)
+        return self.proceed(context, counted)
+
+    def proceed(self, context: Any, counted: Any) -> Any:
+        """Go on after the question is closed; ``counted`` is what ``count`` gave."""
         return counted
 
     def hear(self, context: Any, event: Any) -> Any:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from phased_rollout.errors import RecordError
+from phased_rollout.errors import PausedError, RecordError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.guards import channels_to_restore, may_restore
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
-from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.operators.about import fenced
+from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.question import Question, user_of
 from phased_rollout.operators.steps import Step, take, wait
 from phased_rollout.rollout import Rollout
 
@@ -24,22 +26,30 @@ Failures = dict[str, dict[str, str]]
 """Why targets could not be restored: channel to target name to reason."""
 
 
-class RestoreOperator(RolloutOperator):
+class RestoreOperator(Question):
     """Restores one channel, wave by wave, from the records made before each apply.
 
     Works from the records alone: which tasks failed, were marked or killed does not matter. Skips
     when nothing of the channel was touched. First writes the fence behind which no apply of the
     channel may mutate, so that none slips in. A target that somebody else changed since is left
-    alone and reported.
+    alone and reported. After a number of failed restores it pauses and asks a person, for as long
+    as it takes: a rollback can do harm as well.
 
     :param channel: the channel to restore
     """
 
+    GO_ON = "Go on"
+    STOP = "Stop"
+
     def __init__(self, *, channel: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            subject="Restores have failed. Go on with the rollback?",
+            options=[self.GO_ON, self.STOP],
+            **kwargs,
+        )
         self.channel = channel
 
-    def execute(self, context: Any) -> str:
+    def execute(self, context: Any) -> Any:
         """Say how many targets were restored."""
         rollout = self.rollout(context)
         ledger = rollout.records.ledger()
@@ -47,21 +57,82 @@ class RestoreOperator(RolloutOperator):
             raise AirflowSkipException("no channel was entered: there is nothing to restore")
         if self.channel not in [c.name for c in channels_to_restore(rollout.plan, ledger)]:
             raise AirflowSkipException(f"{self.channel} is not part of this rollback")
-        return self._go_on(rollout, begun=now(), failed={})
+        return self._go_on(context, begun=now(), failed={})
 
-    def resume(self, context: Any, event: Any, begun: str, failed: Failures) -> str:
+    def resume(self, context: Any, event: Any, begun: str, failed: Failures) -> Any:
         """Go on once the operations that were waited for have ended, or waiting took too long."""
-        moment = datetime.fromisoformat(begun)
-        return self._go_on(self.rollout(context), begun=moment, failed=failed)
+        return self._go_on(context, begun=datetime.fromisoformat(begun), failed=failed)
 
-    def _go_on(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str:
+    def count(self, context: Any, event: Any) -> None:
+        """Record whether the rollback goes on; fails when it does not."""
+        answer, records = self.hear(context, event), self.rollout(context).records
+        goes_on = answer["chosen_options"] == [self.GO_ON]
+        kind, user = Kind.RESUMED if goes_on else Kind.STOPPED, user_of(answer)
+        records.add(kind, at=now(), channel=self.channel, user=user)
+        if not goes_on:
+            raise AirflowFailException(_stopped(self.channel, user))
+
+    def proceed(self, context: Any, counted: None) -> Any:
+        """Go on with the rollback; what could not be restored is tried again, last."""
+        return self.execute(context)
+
+    def _go_on(self, context: Any, *, begun: datetime, failed: Failures) -> Any:
+        rollout = self.rollout(context)
         touched = rollout.records.captured(self.channel)
-        restore(self, rollout, self.channel, begun=begun, failed=failed)
+        try:
+            with no_retry():
+                restore(self, rollout, self.channel, begun=begun, failed=failed)
+        except PausedError as paused:
+            return self._pause(context, str(paused))
         if failed:
-            raise AirflowException(in_words(failed))
+            again = f"clear rollback.{self.channel} with downstream"
+            raise AirflowFailException(f"{in_words(failed)}\nmend the cause, then {again}")
         if not touched:
             raise AirflowSkipException(f"nothing of {self.channel} was touched")
         return f"{len(touched)} targets of {self.channel} run what they ran before"
+
+    def _pause(self, context: Any, why: str) -> Any:
+        records = self.rollout(context).records
+        stops = records.details(Kind.STOPPED)
+        if stops and datetime.fromisoformat(stops[-1]["at"]) > records.ledger().last_of_any(
+            Kind.RESUMED, Kind.ENTERED
+        ):
+            last = stops[-1]
+            if last["channel"] != self.channel:
+                raise AirflowFailException(_stopped(last["channel"], last["user"]))
+        self.body = "\n\n".join(
+            [
+                "**What could not be restored**",
+                fenced([why]),
+                f"**{self.GO_ON}** restores the other targets and then tries these again. "
+                f"**{self.STOP}** leaves all that is not restored as it is. Mend the cause first: "
+                "the question waits.",
+            ]
+        )
+        return self.ask(context)
+
+
+def _stopped(channel: str, user: str) -> str:
+    return (
+        f"{user} stopped the rollback: what is not restored stays as it is; to be asked again, "
+        f"clear rollback.{channel} with downstream"
+    )
+
+
+def pause_when_too_many_fail(rollout: Rollout) -> None:
+    """Restore nothing more once too many restores have failed since a person let them go on.
+
+    Raises PausedError.
+    """
+    records, definition = rollout.records, rollout.plan.definition
+    since = records.ledger().last_of_any(Kind.RESUMED, Kind.ENTERED)
+    failed = [
+        f"{target} of {name}"
+        for name in rollout.plan.names
+        for target in sorted(records.of_targets(name).unrestored_targets(since=since))
+    ]
+    if len(failed) >= definition.pause_after:
+        raise PausedError(f"{len(failed)} restores failed: {', '.join(failed)}")
 
 
 def in_words(failed: Failures) -> str:
@@ -81,10 +152,14 @@ def restore(
     Targets that cannot be reached are asked again after all others, and given up after a while, so
     that the earlier channels get their turn.
 
+    Raises PausedError before a wave when too many restores have failed, and GuardError when a newer
+    rollout owns the targets.
+
     :param begun: when the task began
     :param failed: added to: why targets could not be restored
     """
     records = rollout.records
+    may_restore(newer=records.newer())
     if records.ledger().entered_since_rollback(channel):
         records.add(Kind.ROLLING_BACK, at=now(), channel=channel)
     left = _left(rollout, channel, failed=failed)
@@ -93,6 +168,7 @@ def restore(
     unreachable = Step()
     tokens: dict[str, str] = {}
     for wave in (left[i : i + size] for i in range(0, len(left), size)):
+        pause_when_too_many_fail(rollout)
         tokens |= _tokens(rollout, channel, wave)
         step = _restore_wave(task, rollout, channel, wave, tokens=tokens, failed=failed)
         unreachable.unreachable.update(step.unreachable)
@@ -102,20 +178,25 @@ def restore(
         wait(
             task, rollout, channel=channel, step=unreachable, tokens=tokens, resume_with=resume_with
         )
-    if unreachable.pending:
-        failed.setdefault(channel, {}).update(unreachable.unreachable)
-    _conclude(rollout, channel, failed=failed)
+    _fail(rollout, channel, unreachable.unreachable, failed=failed)
+    entered = records.ledger().last(Kind.ENTERED, channel=channel)
+    done = records.ledger().last(Kind.ROLLED_BACK, channel=channel) > entered
+    if channel not in failed and not done:
+        records.add(Kind.ROLLED_BACK, at=now(), channel=channel)
 
 
 def _left(rollout: Rollout, channel: str, *, failed: Failures) -> list[str]:
+    """Name the targets to restore; those that could not be restored before come last."""
     history = rollout.records.of_targets(channel)
     since = rollout.records.ledger().last(Kind.ENTERED, channel=channel)
-    return [
+    left = [
         name
         for name in rollout.records.captured(channel)
         if name not in failed.get(channel, {})
         and history.last(Kind.RESTORED, Kind.LEFT_ALONE, target=name) <= since
     ]
+    again = history.unrestored_targets(since=since)
+    return sorted(left, key=lambda name: name in again)
 
 
 def _tokens(rollout: Rollout, channel: str, names: list[str]) -> dict[str, str]:
@@ -147,20 +228,17 @@ def _restore_wave(
         kind = Kind.LEFT_ALONE if left_alone else Kind.RESTORED
         task.log.info("%s: %s: %s", name, kind.replace("_", " "), progress.reason)
         rollout.records.add(kind, at=now(), channel=channel, target=name, reason=progress.reason)
-    if step.failed:
-        reasons = {name: str(error) for name, error in step.failed.items()}
-        failed.setdefault(channel, {}).update(reasons)
+    reasons = {name: str(error) for name, error in step.failed.items()}
+    _fail(rollout, channel, reasons, failed=failed)
     return step
 
 
-def _conclude(rollout: Rollout, channel: str, *, failed: Failures) -> None:
-    records = rollout.records
-    for name, reason in failed.get(channel, {}).items():
-        records.add(Kind.RESTORE_FAILED, at=now(), channel=channel, target=name, reason=reason)
-    entered = records.ledger().last(Kind.ENTERED, channel=channel)
-    done = records.ledger().last(Kind.ROLLED_BACK, channel=channel) > entered
-    if channel not in failed and not done:
-        records.add(Kind.ROLLED_BACK, at=now(), channel=channel)
+def _fail(rollout: Rollout, channel: str, reasons: Mapping[str, str], *, failed: Failures) -> None:
+    for name, reason in reasons.items():
+        failed.setdefault(channel, {})[name] = reason
+        rollout.records.add(
+            Kind.RESTORE_FAILED, at=now(), channel=channel, target=name, reason=reason
+        )
 
 
 def step_back(rollout: Rollout, channel: str, target: Target, token: str) -> Progress:

@@ -49,13 +49,8 @@ def happened(records: RolloutRecords, *kinds: Kind, channel: str = "") -> None:
 
 
 @pytest.fixture
-def asked(store: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        "airflow.providers.standard.operators.hitl.upsert_hitl_detail",
-        lambda **kwargs: found.append(kwargs),
-    )
-    return found
+def asked(store: Path, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return questions
 
 
 def gate() -> ApprovalGate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
     AirflowSkipException,
+    TaskAwaitingInput,
     TaskDeferred,
 )
 
-from phased_rollout.errors import RefusedError
 from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan
-from phased_rollout.model.target_state import Artifact, Progress, TargetState
+from phased_rollout.model.target_state import Artifact, TargetState
 from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.restore import GIVE_UP_AFTER, RestoreOperator
@@ -29,7 +30,20 @@ from tests.builders import NAMES, a_channel, a_plan
 from tests.fakes import FakeSubstrate
 from tests.unit.conftest import begin
 
-CONTEXT: dict[str, Any] = {"run_id": "manual__1"}
+SHAPE = (*NAMES, "on failure rollback")
+
+
+class Task:
+    task_id, id = "rollback.playground", "ti"
+
+
+CONTEXT: dict[str, Any] = {"run_id": "manual__1", "ti": Task(), "task_instance": Task()}
+
+
+def answer(option: str) -> dict[str, Any]:
+    user = {"id": "alice", "name": "alice"}
+    given = {"chosen_options": [option], "params_input": {}, "responded_at": datetime.now(UTC)}
+    return {**given, "responded_by_user": user}
 
 
 def rollback(channel: str) -> RestoreOperator:
@@ -40,8 +54,12 @@ def verdict() -> VerdictOperator:
     return VerdictOperator(task_id="verdict", definition="accounts")
 
 
-def touched(*channels: str) -> RolloutRecords:
-    records = begin(*(a_channel(name) for name in NAMES))
+def outcome(shape: Sequence[str] = SHAPE) -> OutcomeOperator:
+    return OutcomeOperator(task_id="outcome", definition="accounts", shape=list(shape))
+
+
+def touched(*channels: str, **settings: Any) -> RolloutRecords:
+    records = begin(*(a_channel(name) for name in NAMES), **settings)
     for channel in channels:
         records.add(Kind.ENTERED, at=datetime.now(UTC), channel=channel)
         for n in (1, 2):
@@ -93,23 +111,68 @@ def test_a_run_without_a_plan_has_nothing_to_restore(store: Path, substrate: Fak
 
 
 def test_a_restore_that_fails_is_named_and_the_others_happen(
-    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+    store: Path, substrate: FakeSubstrate
 ) -> None:
     records = touched("playground")
-    restore = FakeSubstrate.restore
-
-    def refuse(self: FakeSubstrate, target: Any, **kwargs: Any) -> Progress:
-        if target.name == "playground-1":
-            raise RefusedError("termination protection")
-        return restore(self, target, **kwargs)
-
-    monkeypatch.setattr(FakeSubstrate, "restore", refuse)
-    text = "not restored: playground-1 of playground: termination protection"
-    with pytest.raises(AirflowException, match=text):
+    substrate.keeps.add("playground-1")
+    with pytest.raises(AirflowFailException) as failed:
         rollback("playground").execute(CONTEXT)
+    assert str(failed.value) == (
+        "not restored: playground-1 of playground: termination protection\n"
+        "mend the cause, then clear rollback.playground with downstream"
+    )
     assert substrate.calls == ["restore playground-2"]
-    monkeypatch.undo()
     assert not records.ledger().happened(Kind.ROLLED_BACK, channel="playground")
+
+
+def test_a_rollback_pauses_for_a_person_when_too_many_restores_fail(
+    store: Path, substrate: FakeSubstrate, questions: list[dict[str, Any]]
+) -> None:
+    records = touched("playground", "test", pause_after=2, rollback_wave=1)
+    substrate.keeps |= {"test-1", "test-2"}
+    with pytest.raises(AirflowFailException, match="not restored: test-1"):
+        rollback("test").execute(CONTEXT)
+    with pytest.raises(TaskAwaitingInput):
+        rollback("playground").execute(CONTEXT)
+    assert substrate.calls == []
+    assert "2 restores failed: test-1 of test, test-2 of test" in questions[0]["body"]
+    with pytest.raises(AirflowFailException, match="the rollback paused: 2 restores failed"):
+        verdict().execute(CONTEXT)
+    assert substrate.calls == []
+    assert rollback("playground").execute_complete(CONTEXT, answer("Go on")) == (
+        "2 targets of playground run what they ran before"
+    )
+    assert [r["user"] for r in records.details(Kind.RESUMED)] == ["alice"]
+
+
+def test_a_rollback_pauses_within_a_channel_and_tries_what_failed_last(
+    store: Path, substrate: FakeSubstrate, questions: list[dict[str, Any]]
+) -> None:
+    touched("playground", pause_after=1, rollback_wave=1)
+    substrate.keeps.add("playground-1")
+    with pytest.raises(TaskAwaitingInput):
+        rollback("playground").execute(CONTEXT)
+    assert substrate.calls == []
+    with pytest.raises(AirflowFailException, match="not restored: playground-1"):
+        rollback("playground").execute_complete(CONTEXT, answer("Go on"))
+    assert substrate.calls == ["restore playground-2"]
+
+
+def test_a_rollback_that_a_person_stopped_stays_stopped_until_it_is_cleared(
+    store: Path, substrate: FakeSubstrate, questions: list[dict[str, Any]]
+) -> None:
+    touched("playground", "test", pause_after=1, rollback_wave=1)
+    substrate.keeps.add("test-1")
+    with pytest.raises(TaskAwaitingInput):
+        rollback("test").execute(CONTEXT)
+    with pytest.raises(AirflowFailException, match="alice stopped the rollback"):
+        rollback("test").execute_complete(CONTEXT, answer("Stop"))
+    with pytest.raises(AirflowFailException, match=r"clear rollback\.test with downstream"):
+        rollback("playground").execute(CONTEXT)
+    assert (substrate.calls, len(questions)) == ([], 1)
+    with pytest.raises(TaskAwaitingInput):
+        rollback("test").execute(CONTEXT)
+    assert len(questions) == 2
 
 
 def test_a_target_that_stays_unreachable_is_given_up_after_waiting(
@@ -188,10 +251,24 @@ def test_the_verdict_keeps_what_a_person_decided_to_keep(
 def test_a_complete_run_passes_the_verdict(store: Path, substrate: FakeSubstrate) -> None:
     records = touched()
     graduate(records, *NAMES)
-    outcome = OutcomeOperator(task_id="outcome", definition="accounts")
-    assert outcome.execute(CONTEXT) == "change (cccccccccccc) graduated"
+    assert outcome().execute(CONTEXT) == "change (cccccccccccc) graduated"
     assert verdict().execute(CONTEXT) == "complete"
     assert substrate.calls == []
+
+
+def test_an_outcome_holds_while_the_file_builds_another_dag(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = touched()
+    graduate(records, "playground", "test")
+    with pytest.raises(TaskDeferred) as held:
+        outcome(["playground", "test", "on failure rollback"]).execute(CONTEXT)
+    assert held.value.method_name == "execute"
+    assert [r["reason"] for r in records.details(Kind.HELD)] == [
+        "the file now says playground → test → on failure rollback; this rollout was planned as "
+        "playground → test → production → on failure rollback: holding until the file is as it "
+        "was. To give this rollout up instead, mark the run failed: what it changed is restored"
+    ]
 
 
 def test_an_outcome_that_a_user_marked_success_does_not_end_green(
