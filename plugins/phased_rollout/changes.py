@@ -80,7 +80,7 @@ def load(source: str, *, base: Path, given: Mapping[str, Any]) -> Change:
 def check_against(change: Change, definition: Definition) -> list[str]:
     """Say which overrides are for a channel or target that the definition does not have."""
     channels = {channel.name for channel in definition.channels}
-    targets = {target.name for channel in definition.channels for target in channel.targets}
+    targets = {t.name for c in definition.channels for t in (*c.targets, *c.on_hold)}
     sides = (
         ("channel", "channels", change.channels, channels),
         ("target", "targets", change.targets, targets),

@@ -135,9 +135,7 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             channel=channel.name,
             doc_md=ABOUT["apply"],
             map_index_template=TARGETS,
-            max_active_tis_per_dagrun=min(
-                channel.waves.at_once, channel.starts_at_once or channel.waves.at_once
-            ),
+            max_active_tis_per_dagrun=channel.waves_at_once,
             **common,
         ).expand(wave=enter.output)
         soak = SoakSensor(

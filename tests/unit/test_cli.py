@@ -107,8 +107,8 @@ def test_a_plan_shows_channels_in_order_with_what_each_gets(
         "runs 0 2 * * * (UTC), takes at least 2d1h30m (the sum of the soaks)",
         "on failure: rollback, all_channels",
         "channel         targets        waves          soak    gate    parameters",
-        "1. playground   playground-1   1, 4 at once   1h30m   timer   Days=30",
-        "2. production   production-1   2, 4 at once   2d      timer   Days=365",
+        "1. playground   playground-1   1, 1 at once   1h30m   timer   Days=30",
+        "2. production   production-1   2, 1 at once   2d      timer   Days=365",
         "production-2                                  production-3: Days=7",
         "production-3",
     ]
@@ -139,7 +139,8 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
         "gate": ["timer"],
         "max_failed": 0,
         "waves": [["playground-1"]],
-        "at_once": 4,
+        "at_once": 1,
+        "on_hold": [],
         "parameters": {"Days": "30"},
         "targets": [
             {
@@ -189,9 +190,39 @@ def test_show_says_which_channel_holds_a_target(
                 "channels": ["playground", "production"],
                 "target": "production-2",
                 "address": {"account": "000000000003", "region": "us-east-1"},
+                "hold": "",
             }
         ],
     }
+
+
+HELD = '"000000000003", hold: {reason: migration, until: "2999-12-31"}}'
+
+
+def test_a_target_on_hold_is_named_everywhere(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(CHANNELS.replace('"000000000003"}', HELD))
+    assert main(["plan", "accounts", "--config", str(file)]) == 0
+    held = "production-2 until 2999-12-31: migration"
+    assert f"on hold in production: {held}\n" in capsys.readouterr().out
+    assert main(["show", "production-2", "--config", str(file)]) == 0
+    assert f"on hold in accounts: {held}\n" in capsys.readouterr().out
+    assert main(["plan", "accounts", "--config", str(file), "--json"]) == 0
+    production = json.loads(capsys.readouterr().out)["channels"][1]
+    assert production["on_hold"] == [held]
+    assert production["waves"] == [["production-1", "production-3"]]
+
+
+def test_a_plan_with_an_expired_hold_exits_1(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(CHANNELS.replace('"000000000003"}', HELD.replace("2999", "2020")))
+    assert main(["plan", "accounts", "--config", str(file)]) == 1
+    assert capsys.readouterr().err == (
+        "production-2 until 2020-12-31: migration: the hold has expired: remove it, or set a "
+        "later day\n"
+    )
 
 
 def test_show_of_a_target_that_nobody_holds_exits_1(

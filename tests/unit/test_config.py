@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from phased_rollout.model.definition import (
     Config,
     Definition,
     GateKind,
+    Hold,
     OnFailure,
     RollbackScope,
     Target,
@@ -263,6 +264,46 @@ def test_unknown_misspelt_and_missing_keys(
     file: Path, old: str, new: str, problems: list[str]
 ) -> None:
     assert problems_of(file, changed(old, new)) == problems
+
+
+ON_HOLD = '"000000000001", hold: {reason: "in migration", until: "2027-01-31"}'
+
+
+def test_a_target_on_hold_is_kept_apart(file: Path) -> None:
+    text = changed('"000000000003"', '"000000000003", hold: {reason: slow, until: "2027-01-31"}')
+    (_, production) = load(file, text).definitions["accounts"].channels
+    address = {"account": "000000000003", "region": "us-east-1"}
+    hold = Hold("slow", date(2027, 1, 31))
+    assert [t.name for t in production.targets] == ["production-1"]
+    assert production.on_hold == (Target("production-2", address, hold),)
+
+
+@pytest.mark.parametrize(
+    ("hold", "problem"),
+    [
+        ("{reason: slow}", "hold.until: missing: set it"),
+        ('{until: "2027-01-31"}', "hold.reason: missing: set it"),
+        (
+            '{reason: slow, until: "2027-02-30"}',
+            'hold.until: 2027-02-30 is no day: write one such as "2027-01-31"',
+        ),
+        (
+            "{reason: slow, until: 2027-01-31}",
+            "hold.until: YAML may read 2027-01-31 as a date: quote it if it is text",
+        ),
+    ],
+)
+def test_a_hold_needs_a_reason_and_a_day(file: Path, hold: str, problem: str) -> None:
+    text = changed('"000000000003"', f'"000000000003", hold: {hold}')
+    assert [p.partition(".targets[1].")[2] for p in problems_of(file, text)] == [problem]
+
+
+def test_a_channel_that_is_on_hold_as_a_whole_is_refused(file: Path) -> None:
+    problems = problems_of(file, changed('account: "000000000001"', f"account: {ON_HOLD}"))
+    assert problems == [
+        f"16: {PLAYGROUND}.targets: every target is on hold, which is a channel of nothing: "
+        "end a hold"
+    ]
 
 
 def test_a_key_written_twice_names_both_lines(file: Path) -> None:

@@ -6,16 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 from phased_rollout import changes, config
 from phased_rollout.cli.tables import Json, write_held, write_plan
 from phased_rollout.config.problems import did_you_mean
-from phased_rollout.errors import ChangeError, ConfigError
+from phased_rollout.errors import ChangeError, ConfigError, GuardError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Channel, Config, Definition, Target
+from phased_rollout.model.plan import refuse_expired_holds
 
 OK, PROBLEMS, USAGE = 0, 1, 3
 """Exit status: all is well; the file, the change or the answer is not; the command line is not."""
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
-    except (ConfigError, ChangeError) as error:
+    except (ConfigError, ChangeError, GuardError) as error:
         problems = str(error).splitlines()
         if arguments.json:
             _write_json({"problems": problems})
@@ -100,6 +101,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         known = list(found.definitions)
         close = did_you_mean(arguments.rollout, known) or f": there is {', '.join(known)}"
         refuse(f"no rollout {arguments.rollout!r}{close}")
+    refuse_expired_holds(definition, today=datetime.now(UTC).date())
     source = str(Path(arguments.change).absolute()) if arguments.change else definition.change
     if source is None:
         refuse(f"{definition.name} has no change of its own: name one with --change")
@@ -120,6 +122,7 @@ def _show(arguments: argparse.Namespace) -> int:
             "channels": [each.name for each in definition.channels],
             "target": target.name,
             "address": dict(target.address),
+            "hold": target.hold_in_words,
         }
         for definition, channel, target in _targets(found)
         if arguments.target in {target.name, *target.address.values()}
@@ -138,7 +141,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _targets(found: Config) -> Iterator[tuple[Definition, Channel, Target]]:
     for definition in found.definitions.values():
         for channel in definition.channels:
-            for target in channel.targets:
+            for target in (*channel.targets, *channel.on_hold):
                 yield definition, channel, target
 
 
@@ -171,7 +174,8 @@ def _channel_as_json(channel: Channel, change: Change) -> Json:
         "gate": sorted(channel.gate),
         "max_failed": channel.max_failed,
         "waves": [[target.name for target in wave] for wave in channel.handed_out()],
-        "at_once": channel.waves.at_once,
+        "at_once": channel.waves_at_once,
+        "on_hold": [target.hold_in_words for target in channel.on_hold],
         "parameters": {**change.parameters, **change.channels.get(channel.name, {})},
         "targets": [
             {

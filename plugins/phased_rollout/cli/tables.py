@@ -23,6 +23,7 @@ def write_held(held: list[Json]) -> None:
         for one in held
     ]
     _write_table(["rollout", "channel", "target", "address"], rows)
+    _write(*(f"on hold in {one['rollout']}: {one['hold']}" for one in held if one["hold"]))
 
 
 def _position(one: Json) -> int:
@@ -52,6 +53,8 @@ def write_plan(plan: Json) -> None:
         f"on failure: {plan['on_failure']}, {plan['rollback']}",
     )
     _write_table(["channel", "targets", "waves", "soak", "gate", "parameters"], rows)
+    for channel in plan["channels"]:
+        _write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
 
 
 def _parameters(channel: Json) -> Iterator[str]:

@@ -27,6 +27,7 @@ from phased_rollout.model.definition import (
     Config,
     Definition,
     GateKind,
+    Hold,
     OnFailure,
     RollbackScope,
     Target,
@@ -81,9 +82,11 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
 def _channel(channel: AnyChannel, rollout: AnyRollout, defaults: Defaults) -> ModelChannel:
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
+    targets = [_target(target, rollout.substrate) for target in channel.targets]
     return ModelChannel(
         name=channel.name,
-        targets=tuple(_target(target, rollout.substrate) for target in channel.targets),
+        targets=tuple(target for target in targets if target.hold is None),
+        on_hold=tuple(target for target in targets if target.hold),
         soak=_first(*(level.soak for level in levels)),
         gate=_first(*(level.gate for level in levels), frozenset({GateKind.HEALTH})),
         waves=_waves([level.waves for level in levels], Waves()),
@@ -94,11 +97,12 @@ def _channel(channel: AnyChannel, rollout: AnyRollout, defaults: Defaults) -> Mo
 
 
 def _target(target: AccountTarget | OtherTarget, substrate: AnySubstrate) -> Target:
+    hold = Hold(target.hold.reason, target.hold.until) if target.hold else None
     if isinstance(target, AccountTarget):
         default = substrate.region if isinstance(substrate, CloudFormation) else None
         region = _first(target.region, default)
-        return Target(target.name, {"account": target.account, "region": region})
-    return Target(target.name, target.address())
+        return Target(target.name, {"account": target.account, "region": region}, hold)
+    return Target(target.name, target.address(), hold)
 
 
 def _waves(levels: Sequence[WaveSettings], unset: Waves) -> Waves:

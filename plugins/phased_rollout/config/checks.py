@@ -111,7 +111,11 @@ class _Checks:
 
     def _policy(self, channel: Raw, path: Path, levels: tuple[Raw, ...]) -> None:
         targets = channel.get("targets")
-        count = len(targets) if isinstance(targets, list) else 0
+        listed = targets if isinstance(targets, list) else []
+        count = sum("hold" not in _mapping(target) for target in listed)
+        if listed and not count:
+            what = "every target is on hold, which is a channel of nothing: end a hold"
+            self._add(what, (*path, "targets"))
         if not any("soak" in level for level in levels):
             self._add("missing: set it here or in defaults", (*path, "soak"))
         size = _first(_mapping(level.get("waves")).get("size") for level in levels)
@@ -159,7 +163,7 @@ def _first(values: Iterator[Any]) -> Any:
 
 
 def _other_address(target: Raw) -> tuple[tuple[str, str], ...]:
-    address = {key: value for key, value in target.items() if key != "name"}
+    address = {key: value for key, value in target.items() if key not in ("name", "hold")}
     if not all(isinstance(value, str) for value in address.values()):
         return ()
     return tuple(sorted(address.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -121,6 +121,13 @@ def _duration(value: Any) -> timedelta:
     return duration
 
 
+def _day(value: Any) -> date:
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f'{WRITTEN} is no day: write one such as "2027-01-31"') from None
+
+
 def _gate(value: Any) -> frozenset[GateKind]:
     if value is None or value == []:
         raise ValueError("is empty: choose from timer, health and approval")
@@ -194,6 +201,7 @@ Duration = Annotated[
         {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$", "minLength": 2}
     ),
 ]
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Gate = Annotated[
     frozenset[GateKind],
     BeforeValidator(_gate),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
-from phased_rollout.config.fields import WRITTEN, Maybe, Strict, TargetName, Text, matching
+from phased_rollout.config.fields import WRITTEN, Day, Maybe, Strict, TargetName, Text, matching
 from phased_rollout.config.problems import did_you_mean
 
 OTHER = "kind=other"
@@ -96,16 +96,24 @@ class OtherSignal(Other):
     kind: SignalKind
 
 
+class HoldSettings(Strict):
+    """Quarantine of a target: why, and the last day."""
+
+    reason: Text
+    until: Day
+
+
 class OtherTarget(BaseModel):
-    """A target of another package's substrate: every key but the name is part of its address."""
+    """A target of another package's substrate: every other key is part of its address."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     __pydantic_extra__: dict[str, str]
 
     name: TargetName
+    hold: Maybe[HoldSettings] = None
 
     def address(self) -> dict[str, str]:
-        """Give everything but the name."""
+        """Give everything but name and hold."""
         return dict(self.__pydantic_extra__)
 
 
@@ -139,6 +147,7 @@ class AccountTarget(Strict):
     name: TargetName
     account: AccountId
     region: Maybe[Region] = None
+    hold: Maybe[HoldSettings] = None
 
 
 class CloudWatchAlarms(Strict):

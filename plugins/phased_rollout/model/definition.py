@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -43,15 +43,30 @@ class RollbackScope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a target is left out, and the last day on which it is."""
+
+    reason: str
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One thing a change is applied to.
 
     :param name: unique within its definition; what people see
     :param address: what its substrate needs to reach it, e.g. ``{"account": …, "region": …}``
+    :param hold: set for a target in quarantine
     """
 
     name: str
     address: Mapping[str, str]
+    hold: Hold | None = None
+
+    @property
+    def hold_in_words(self) -> str:
+        """Say of a target in quarantine until when it is, and why."""
+        return f"{self.name} until {self.hold.until}: {self.hold.reason}" if self.hold else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +100,11 @@ class AdapterSpec:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """An ordered risk class of targets, with the conditions under which a change may leave it."""
+    """An ordered risk class of targets, with the conditions under which a change may leave it.
+
+    :param targets: those that a change is applied to
+    :param on_hold: those in quarantine, which are left out
+    """
 
     name: str
     targets: tuple[Target, ...]
@@ -95,6 +114,7 @@ class Channel:
     max_failed: int = 0
     approval: Approval = Approval()
     signals: tuple[AdapterSpec, ...] = ()
+    on_hold: tuple[Target, ...] = ()
 
     @property
     def needs_approval(self) -> bool:
@@ -106,6 +126,11 @@ class Channel:
         """How many targets may be started before one is verified; None is no limit."""
         soft = self.waves.concurrency is Concurrency.SOFT
         return None if soft else self.max_failed + 1
+
+    @property
+    def waves_at_once(self) -> int:
+        """How many waves may run at the same time: no more than may start a target."""
+        return min(self.waves.at_once, self.starts_at_once or self.waves.at_once)
 
     def handed_out(self) -> Iterator[tuple[Target, ...]]:
         """Give the channel's targets wave by wave, in the order of the file."""

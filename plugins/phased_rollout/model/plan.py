@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from phased_rollout.errors import GuardError
@@ -117,6 +117,18 @@ def make_bypass(
     )
 
 
+def refuse_expired_holds(definition: Definition, *, today: date) -> None:
+    """Let no target stay in quarantine because nobody looked again; raises GuardError."""
+    expired = [
+        f"{target.hold_in_words}: the hold has expired: remove it, or set a later day"
+        for channel in definition.channels
+        for target in channel.on_hold
+        if target.hold and target.hold.until < today
+    ]
+    if expired:
+        raise GuardError("\n".join(expired))
+
+
 def describe(plan: Plan) -> str:
     """Tell a person what this rollout will do, channel by channel."""
     lines = [
@@ -132,4 +144,5 @@ def describe(plan: Plan) -> str:
             else f"{waves} waves, soak {channel.soak}, gate {gate}"
         )
         lines.append(f"{number}. {channel.name}: {len(channel.targets)} targets, {what}")
+        lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     return "\n".join(lines)

@@ -90,13 +90,15 @@ def _visible(character: str) -> str:
 
 def summary(channel: Channel) -> str:
     """Say in one line how many targets a channel has and what lets a change leave it."""
-    return f"{len(channel.targets)} targets, soak {channel.soak}, gate {gate_of(channel)}"
+    held = f" and {len(channel.on_hold)} on hold" if channel.on_hold else ""
+    return f"{len(channel.targets)} targets{held}, soak {channel.soak}, gate {gate_of(channel)}"
 
 
 def about_channel(channel: Channel) -> str:
     """Describe a channel, as Markdown."""
     targets = ", ".join(t.name for t in channel.targets)
-    return fenced([summary(channel), f"targets: {targets}"])
+    held = [f"on hold: {target.hold_in_words}" for target in channel.on_hold]
+    return fenced([summary(channel), f"targets: {targets}", *held])
 
 
 def about_rollout(definition: Definition) -> str:

@@ -39,7 +39,8 @@ class OutcomeOperator(RolloutOperator):
         records.add(Kind.FINISHED, at=now())
         excepted = [n for c in plan.names for n in sorted(failed_targets(rollout, c))]
         exceptions = f" with {len(excepted)} exceptions: {', '.join(excepted)}" if excepted else ""
-        return f"{plan.change_name} ({plan.change[:12]}) graduated{exceptions}"
+        held = [f"\non hold: {t.hold_in_words}" for c in plan.channels for t in c.on_hold]
+        return f"{plan.change_name} ({plan.change[:12]}) graduated{exceptions}{''.join(held)}"
 
 
 class VerdictOperator(RolloutOperator):
@@ -106,4 +107,5 @@ def _summary(rollout: Rollout) -> str:
         ):
             what = record["kind"].replace("_", " ")
             lines.append(f"{what}: {record['target']} of {channel}: {record['reason']}")
+    lines.extend(f"on hold: {t.hold_in_words}" for c in rollout.plan.channels for t in c.on_hold)
     return "\n".join(lines)

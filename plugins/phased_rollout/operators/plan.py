@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from phased_rollout import changes
 from phased_rollout.errors import ChangeError, GuardError
 from phased_rollout.model.definition import Definition
-from phased_rollout.model.plan import Plan, describe, make_bypass
+from phased_rollout.model.plan import Plan, describe, make_bypass, refuse_expired_holds
 from phased_rollout.operators.base import RolloutOperator, now
 
 
@@ -52,6 +52,7 @@ class PlanOperator(RolloutOperator):
             requested_by=run.triggering_user_name,
             known=[c.name for c in self.planned.channels],
         )
+        refuse_expired_holds(self.planned, today=now().date())
         source = params["change"] or self.planned.change
         if not source:
             raise GuardError("no change: name its folder in the Dag param 'change'")

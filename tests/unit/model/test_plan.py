@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from phased_rollout.errors import GuardError
-from phased_rollout.model.plan import Bypass, BypassTier, describe, make_bypass
+from phased_rollout.model.definition import Hold, Target
+from phased_rollout.model.plan import (
+    Bypass,
+    BypassTier,
+    describe,
+    make_bypass,
+    refuse_expired_holds,
+)
 from tests.builders import NAMES, a_channel, a_plan
 
 
@@ -75,4 +82,25 @@ def test_a_plan_is_described_channel_by_channel() -> None:
         "1. playground: 2 targets, 2 waves, soak 0:00:10, gate timer\n"
         "2. test: 2 targets, BYPASSED: urgent\n"
         "3. production: 2 targets, 2 waves, soak 0:00:10, gate timer"
+    )
+
+
+HELD = a_channel("test", on_hold=(Target("old", {}, Hold("migration", date(2026, 11, 30))),))
+
+
+def test_a_target_on_hold_is_left_out_and_named() -> None:
+    assert describe(a_plan(HELD)).splitlines()[2:] == [
+        "1. test: 2 targets, 2 waves, soak 0:00:10, gate timer",
+        "   on hold: old until 2026-11-30: migration",
+    ]
+    assert [t.name for wave in HELD.handed_out() for t in wave] == ["test-1", "test-2"]
+
+
+def test_a_hold_lasts_until_the_end_of_its_day_and_then_stops_the_plan() -> None:
+    definition = a_plan(HELD).definition
+    refuse_expired_holds(definition, today=date(2026, 11, 30))
+    with pytest.raises(GuardError) as refused:
+        refuse_expired_holds(definition, today=date(2026, 12, 1))
+    assert str(refused.value) == (
+        "old until 2026-11-30: migration: the hold has expired: remove it, or set a later day"
     )
