@@ -19,6 +19,7 @@ from airflow.sdk import (
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from phased_rollout import config
+from phased_rollout.errors import ConfigError
 from phased_rollout.model.definition import Channel, Definition, OnFailure
 from phased_rollout.model.plan import BypassTier
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
@@ -30,6 +31,7 @@ from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.operators.restore import RestoreOperator
+from phased_rollout.records import RecordStore
 from phased_rollout.sensors.health import HealthSensor
 from phased_rollout.sensors.soak import SoakSensor
 
@@ -54,16 +56,35 @@ NO_TEXT: dict[str, Any] = {"not": {"type": "string"}}
 def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
     """Build the Dags of all definitions, by Dag id; raises ConfigError on a bad file.
 
-    A task parses the Dag file again: then only its own Dag is built.
+    A task parses the Dag file again: then only its own Dag is built, from the newest plan when the
+    file does not give it any more, so that a bad edit disturbs no run in flight.
     """
-    found = source or config.load()
+    wanted, task = get_parsing_context()
+    found = source or _load(wanted, task=task)
     base = str(Path(found.source).resolve().parent)
-    wanted = get_parsing_context().dag_id
     return {
         name: build_dag(definition, base=base)
         for name, definition in found.definitions.items()
         if wanted in (None, name)
     }
+
+
+def _load(wanted: str | None, *, task: str | None) -> config.Config:
+    """Read the file; for a task of a run in flight, its plan does when the file gives no such Dag.
+
+    The task ``plan`` always obeys the file.
+    """
+    in_flight = wanted is not None and task not in (None, "plan")
+    try:
+        found = config.load()
+    except ConfigError:
+        if not in_flight:
+            raise
+        found = config.Config(str(config.default_path().absolute()), {})
+    if not wanted or not in_flight or wanted in found.definitions:
+        return found
+    planned = RecordStore.from_environment().newest(wanted).plan().definition
+    return config.Config(found.source, {wanted: planned})
 
 
 def build_dag(definition: Definition, *, base: str) -> DAG:

@@ -66,6 +66,13 @@ class RecordStore:
         folder = self.root / "rollouts" / safe_name(definition)
         return RolloutRecords(self, definition, run_id, folder, folder / "runs" / safe_name(run_id))
 
+    def newest(self, definition: str) -> RolloutRecords:
+        """Give the records of the rollout that began last; raises RecordError without any."""
+        runs = self.rollout(definition, "").begun()
+        if not runs:
+            raise RecordError(f"no rollout of {definition} is recorded")
+        return self.rollout(definition, runs[-1])
+
     def create(self, path: ObjectStoragePath, value: Mapping[str, Any]) -> None:
         """Write a record that must not exist yet, whole or not at all; raises RecordExistsError."""
         data = canonical_json({"schema": SCHEMA_VERSION, **value}).encode()
@@ -144,10 +151,14 @@ class RolloutRecords:
         content = self.store.read(self.folder / "plan.json")["change"]
         return _CHANGE.validate_python(self.store.get(content))
 
+    def begun(self) -> list[str]:
+        """Name all rollouts of the definition, in the order in which they began."""
+        names = self.store.names(self.shared / "started")
+        return [unquote(name.split("~", 1)[1].removesuffix(".json")) for name in names]
+
     def newer(self) -> str | None:
         """Name a rollout of the same definition that began after this one, if any."""
-        runs = [unquote(n.split("~", 1)[1]) for n in self.store.names(self.shared / "started")]
-        runs = [run.removesuffix(".json") for run in runs]
+        runs = self.begun()
         return runs[-1] if self.run_id in runs and runs[-1] != self.run_id else None
 
     def add(

@@ -1,0 +1,73 @@
+"""Which Dags are built, when, from what: the file, or the plan of a run in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from phased_rollout import config, dag_factory
+from phased_rollout.errors import ConfigError, RecordError
+from tests.unit.conftest import begin
+
+Build = Callable[..., dict[str, list[str]]]
+FILE = """\
+version: 1
+defaults: {soak: 1m, gate: timer}
+rollouts:
+  one: &one
+    substrate: {kind: cloudformation, connection: aws, role: r, stack: s, region: us-east-1}
+    channels: [{name: playground, targets: [{name: a, account: "000000000001"}]}]
+"""
+
+
+@pytest.fixture
+def file(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(config.VARIABLE, str(store / "channels.yaml"))
+    (store / "channels.yaml").write_text(FILE)
+    return store / "channels.yaml"
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Build as the dag-processor does, or as the process of a task does."""
+
+    def build(dag_id: str | None = None, task_id: str | None = None) -> dict[str, list[str]]:
+        monkeypatch.setattr(dag_factory, "get_parsing_context", lambda: (dag_id, task_id))
+        dags = dag_factory.build_dags()
+        return {n: [t for t in dag.task_ids if t.endswith(".enter")] for n, dag in dags.items()}
+
+    return build
+
+
+def test_a_task_builds_its_own_dag_only(file: Path, built: Build) -> None:
+    other = FILE.partition("rollouts:\n")[2].replace("one: &one", "other:").replace("0001", "0002")
+    file.write_text(FILE + other)
+    assert list(built()) == ["one", "other"]
+    assert list(built("other", "playground.enter")) == ["other"]
+
+
+@pytest.mark.parametrize("text", ["version: 1\nrollouts: [\n", FILE.replace("one", "renamed")])
+def test_a_run_in_flight_goes_on_with_its_plan_when_the_file_no_longer_gives_its_dag(
+    file: Path, built: Build, text: str
+) -> None:
+    begin()
+    file.write_text(text)
+    assert built("accounts", "test.enter") == {
+        "accounts": ["playground.enter", "test.enter", "production.enter"]
+    }
+
+
+def test_a_bad_file_starts_no_new_run(file: Path, built: Build) -> None:
+    begin()
+    file.write_text("version: 1\nrollouts: [\n")
+    for task in (None, "plan"):
+        with pytest.raises(ConfigError, match="not valid YAML"):
+            built("accounts", task)
+
+
+def test_a_bad_file_is_an_error_where_nothing_was_planned(file: Path, built: Build) -> None:
+    file.write_text("version: 1\nrollouts: [\n")
+    with pytest.raises(RecordError, match="no rollout of accounts is recorded"):
+        built("accounts", "test.enter")
