@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from phased_rollout.errors import GuardError
-from phased_rollout.model.definition import Channel, Definition
+from phased_rollout.model.definition import Channel, Definition, OnFailure, RollbackScope
 
 
 class BypassTier(StrEnum):
@@ -146,3 +146,18 @@ def describe(plan: Plan) -> str:
         lines.append(f"{number}. {channel.name}: {len(channel.targets)} targets, {what}")
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     return "\n".join(lines)
+
+
+def how_to_retry(plan: Plan, *, task: str) -> str:
+    """Tell what to clear after a failure in a channel.
+
+    :param task: the task that tries again, e.g. ``test.apply``; before a rollback only
+    """
+    channel = task.partition(".")[0]
+    one = plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL
+    first = channel if one else next(n for n in plan.names if not plan.is_bypassed(n))
+    after = f"after the rollback, clear {first}.enter with downstream to apply it again from there"
+    if plan.definition.on_failure is OnFailure.HOLD:
+        before = f"clear {task} with downstream before rollback.decide is answered"
+        return f"to try again, {before}; {after}"
+    return f"to try again: {after}"

@@ -12,6 +12,7 @@ from phased_rollout.errors import BlockedError, RefusedError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.guards import may_mutate
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.steps import Step, take_in_turn, wait
@@ -91,7 +92,9 @@ class ApplyOperator(RolloutOperator):
                 until_armed=True,
             )
         if failed:
-            raise AirflowFailException("\n".join(f"{name}: {why}" for name, why in failed.items()))
+            reasons = [f"{name}: {why}" for name, why in failed.items()]
+            again = how_to_retry(rollout.plan, task=f"{self.channel}.apply")
+            raise AirflowFailException("\n".join([*reasons, again]))
         if blocked:
             raise AirflowException(str(blocked[0]))
         return self._finish(rollout)

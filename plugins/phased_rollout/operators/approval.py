@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from phased_rollout.model.definition import Channel, OnFailure
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import describe
+from phased_rollout.model.plan import describe, how_to_retry
 from phased_rollout.operators.about import fenced
 from phased_rollout.operators.base import now
 from phased_rollout.operators.question import NOBODY, Question, user_of
@@ -34,7 +34,8 @@ class RecordedApproval(Question, ApprovalOperator):
         since = ledger.last(asked, channel=channel)
         if ledger.last(Kind.REJECTED, channel=channel) > since:
             user = records.details(Kind.REJECTED, channel=channel)[-1]["user"]
-            raise AirflowFailException(f"rejected by {user}; a no is not asked again")
+            again = self.again(rollout)
+            raise AirflowFailException(f"rejected by {user}; a no is not asked again\n{again}")
         if ledger.last(yes, channel=channel) > since:
             return str(records.details(yes, channel=channel)[-1]["user"])
         return None
@@ -43,23 +44,25 @@ class RecordedApproval(Question, ApprovalOperator):
         """Say why this user's yes does not count; None when it does."""
         raise NotImplementedError
 
+    def again(self, rollout: Rollout) -> str:
+        """Tell what to clear so that a person is asked again."""
+        raise NotImplementedError
+
     def answered(self, context: Any, event: Any) -> str:
         """Give the name of the user who approved; raises AirflowFailException on anything else."""
+        rollout = self.rollout(context)
         try:
             answer = self.hear(context, event)
         except HITLRejectException as error:
             user = user_of(event)
-            self.rollout(context).records.add(
-                Kind.REJECTED, at=now(), channel=_channel(context), user=user
-            )
-            raise AirflowFailException(f"rejected by {user}") from error
+            rollout.records.add(Kind.REJECTED, at=now(), channel=_channel(context), user=user)
+            raise AirflowFailException(f"rejected by {user}\n{self.again(rollout)}") from error
         except HITLTimeoutError as error:
-            raise AirflowFailException(
-                f"nobody answered within {self.response_timeout}: not approved"
-            ) from error
+            what = f"nobody answered within {self.response_timeout}: not approved"
+            raise AirflowFailException(f"{what}\n{self.again(rollout)}") from error
         user = user_of(answer)
-        if objection := self.objection(self.rollout(context), user):
-            raise AirflowFailException(f"not approved: {objection}")
+        if objection := self.objection(rollout, user):
+            raise AirflowFailException(f"not approved: {objection}\n{self.again(rollout)}")
         return user
 
 
@@ -100,6 +103,10 @@ class AuthorizeOperator(RecordedApproval):
         if bypass.channels and user == bypass.requested_by:
             return f"{user} asked for the bypass, so somebody else has to authorize it"
         return None
+
+    def again(self, rollout: Rollout) -> str:
+        """Tell how to be asked again; nothing was touched so far."""
+        return "no target was touched; to be asked again, clear preview with downstream"
 
     def count(self, context: Any, event: Any) -> Any:
         """Record who authorized."""
@@ -150,6 +157,10 @@ class ApprovalGate(RecordedApproval):
         if approvers and user not in approvers:
             return f"{user} is none of the approvers of {self.channel}: {', '.join(approvers)}"
         return None
+
+    def again(self, rollout: Rollout) -> str:
+        """Tell how the channel is judged again, on which the gate asks again."""
+        return how_to_retry(rollout.plan, task=f"{self.channel}.health")
 
     def count(self, context: Any, event: Any) -> Any:
         """Record the approval and the graduation."""

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from phased_rollout.model.decision import Verdict, judge
 from phased_rollout.model.guards import may_judge
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Observation
 from phased_rollout.operators.base import no_retry, now
 from phased_rollout.rollout import Rollout, for_each
@@ -51,7 +52,10 @@ class HealthSensor(BaseSensorOperator):
         decision = judge(observations)
         self.log.info("%s: %s", decision.verdict, decision.reason)
         if decision.verdict is Verdict.ROLL_BACK:
-            raise AirflowFailException(f"harm in {self.channel} or before it: {decision.reason}")
+            again = how_to_retry(plan, task=f"{self.channel}.health")
+            raise AirflowFailException(
+                f"harm in {self.channel} or before it: {decision.reason}\n{again}"
+            )
         if decision.verdict is Verdict.HOLD:
             records.hold(decision.reason, at=now(), channel=self.channel)
             return False

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk.exceptions import AirflowFailException
 
+from phased_rollout.model.plan import how_to_retry
 from phased_rollout.operators.base import now
 from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.soak import SHORTEST_DEFERRAL, SoakTrigger
@@ -72,4 +73,6 @@ class SoakSensor(TimeDeltaSensor):
 
     def execute_complete(self, context: Any, event: Any = None) -> None:
         """End the soak early on harm."""
-        raise AirflowFailException(f"harm while {self.channel} soaked: {event['harm']}")
+        planned = Rollout.open(self.definition, context["run_id"]).plan
+        again = how_to_retry(planned, task=f"{self.channel}.soak")
+        raise AirflowFailException(f"harm while {self.channel} soaked: {event['harm']}\n{again}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from phased_rollout.errors import GuardError
-from phased_rollout.model.definition import Hold, Target
+from phased_rollout.model.definition import Hold, OnFailure, RollbackScope, Target
 from phased_rollout.model.plan import (
     Bypass,
     BypassTier,
     describe,
+    how_to_retry,
     make_bypass,
     refuse_expired_holds,
 )
@@ -104,3 +106,33 @@ def test_a_hold_lasts_until_the_end_of_its_day_and_then_stops_the_plan() -> None
     assert str(refused.value) == (
         "old until 2026-11-30: migration: the hold has expired: remove it, or set a later day"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {},
+            "to try again: after the rollback, clear playground.enter with downstream to apply it "
+            "again from there",
+        ),
+        (
+            {"rollback_scope": RollbackScope.FAILED_CHANNEL},
+            "to try again: after the rollback, clear test.enter with downstream to apply it again "
+            "from there",
+        ),
+        (
+            {"on_failure": OnFailure.HOLD},
+            "to try again, clear test.apply with downstream before rollback.decide is answered; "
+            "after the rollback, clear playground.enter with downstream to apply it again from "
+            "there",
+        ),
+    ],
+)
+def test_a_failure_tells_what_to_clear(settings: dict[str, Any], words: str) -> None:
+    assert how_to_retry(a_plan(**settings), task="test.apply") == words
+
+
+def test_what_to_clear_is_never_a_bypassed_channel() -> None:
+    bypass = Bypass(BypassTier.SKIP_CHANNELS, ("playground",), "urgent")
+    assert "clear test.enter" in how_to_retry(a_plan(bypass=bypass), task="production.apply")

@@ -171,6 +171,7 @@ def test_a_soak_without_an_apply_says_what_to_clear(store: Path) -> None:
         soak(None).execute(CONTEXT)
 
 
-def test_harm_in_a_soak_fails_it_for_good() -> None:
+def test_harm_in_a_soak_fails_it_for_good(store: Path) -> None:
+    begin(a_channel("playground"))
     with pytest.raises(AirflowFailException, match="harm while playground soaked: alarm"):
         soak([]).execute_complete(CONTEXT, {"harm": "alarm"})
