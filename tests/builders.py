@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from phased_rollout.model.bypass import Bypass
 from phased_rollout.model.definition import (
     AdapterSpec,
     Channel,
@@ -13,7 +14,7 @@ from phased_rollout.model.definition import (
     Target,
 )
 from phased_rollout.model.ledger import Entry, Kind, Ledger
-from phased_rollout.model.plan import Bypass, Plan
+from phased_rollout.model.plan import Plan
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NAMES = ("playground", "test", "production")

@@ -20,8 +20,8 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from phased_rollout import config
 from phased_rollout.errors import ConfigError
-from phased_rollout.model.definition import Channel, Definition, OnFailure
-from phased_rollout.model.plan import BypassTier
+from phased_rollout.model.bypass import BypassTier
+from phased_rollout.model.definition import EMERGENCY, Channel, Definition, OnFailure, definition_of
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
@@ -50,6 +50,12 @@ RUN_TYPES = ("manual", "scheduled", "operator_triggered")
 
 WHAT, BYPASS = "What to roll out", "Bypass (for emergencies)"
 """Sections of the trigger form."""
+TIERS = {
+    BypassTier.NONE.value: "Nothing: every channel, every soak",
+    BypassTier.SHORTEN_SOAK.value: "Shorten the soaks",
+    BypassTier.SKIP_CHANNELS.value: "Skip channels",
+    BypassTier.FLEET_WIDE.value: "All soaks and gates: as fast as can be",
+}
 NO_TEXT: dict[str, Any] = {"not": {"type": "string"}}
 
 
@@ -63,9 +69,10 @@ def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
     found = source or _load(wanted, task=task)
     base = str(Path(found.source).resolve().parent)
     return {
-        name: build_dag(definition, base=base)
+        dag_id: build_dag(definition, base=base, emergency=dag_id != name)
         for name, definition in found.definitions.items()
-        if wanted in (None, name)
+        for dag_id in (name, name + EMERGENCY)
+        if wanted in (None, dag_id)
     }
 
 
@@ -81,37 +88,39 @@ def _load(wanted: str | None, *, task: str | None) -> config.Config:
         if not in_flight:
             raise
         found = config.Config(str(config.default_path().absolute()), {})
-    if not wanted or not in_flight or wanted in found.definitions:
+    name = definition_of(wanted or "")
+    if not in_flight or name in found.definitions:
         return found
-    planned = RecordStore.from_environment().newest(wanted).plan().definition
-    return config.Config(found.source, {wanted: planned})
+    planned = RecordStore.from_environment().newest(name).plan().definition
+    return config.Config(found.source, {name: planned})
 
 
-def build_dag(definition: Definition, *, base: str) -> DAG:
+def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> DAG:
     """Build the Dag of a definition: plan → preview → authorize → channels → outcome → rollback.
 
     The trigger rules are those of docs/adr/0002-wiring.md; each survived being disturbed.
 
     :param base: folder that a relative change is resolved against
+    :param emergency: build the Dag for what cannot wait: it supersedes the regular rollout
     """
     with DAG(
-        dag_id=definition.name,
+        dag_id=definition.name + (EMERGENCY if emergency else ""),
         description=definition.description or None,
-        schedule=_schedule(definition),
+        schedule=None if emergency else _schedule(definition),
         catchup=False,
         max_active_runs=1,
         allowed_run_types=RUN_TYPES,  # type: ignore[arg-type] # Airflow converts the names
-        params=_params(definition, base=base),
+        params=_params(definition, base=base, emergency=emergency),
         default_args={
             "owner": "phased_rollout",
             "retries": RETRIES,
             "retry_delay": RETRY_DELAY,
             "on_failure_callback": record_and_arm,
         },
-        tags=["phased_rollout", *definition.tags],
-        doc_md=about_rollout(definition),
+        tags=["phased_rollout", *(["emergency"] if emergency else []), *definition.tags],
+        doc_md=about_rollout(definition, emergency=emergency),
     ) as dag:
-        plan = PlanOperator(task_id="plan", planned=definition, base=base)
+        plan = PlanOperator(task_id="plan", planned=definition, base=base, emergency=emergency)
         preview = PreviewOperator(task_id="preview", definition=definition.name)
         authorize = AuthorizeOperator(
             task_id="authorize",
@@ -222,7 +231,7 @@ def _schedule(definition: Definition) -> CronTriggerTimetable | None:
     )
 
 
-def _params(definition: Definition, *, base: str) -> dict[str, Param]:
+def _params(definition: Definition, *, base: str, emergency: bool) -> dict[str, Param]:
     """Give the fields of the trigger form; one that may be left empty must allow null there.
 
     ``description`` shows as it is, ``description_md`` would be Markdown.
@@ -254,14 +263,15 @@ def _params(definition: Definition, *, base: str) -> dict[str, Param]:
             'none; else replace all of it, e.g. by {"LogRetentionDays": 90}',
         ),
         "bypass": Param(
-            BypassTier.NONE.value,
+            (BypassTier.SHORTEN_SOAK if emergency else BypassTier.NONE).value,
             type="string",
             enum=[tier.value for tier in BypassTier],
-            values_display={"none": "Nothing: every channel", "skip_channels": "Skip channels"},
+            values_display=TIERS,
             title="Leave out",
             section=BYPASS,
-            description="A bypass is recorded, and a person must authorize it before the first "
-            "target is touched. The rollback is never bypassed.",
+            description="A bypass is recorded, and owed until the change was rolled out in full. "
+            "But for shorter soaks, somebody else must authorize it before the first target is "
+            "touched. The rollback is never bypassed.",
         ),
         "bypass_channels": Param(
             [],

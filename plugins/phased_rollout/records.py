@@ -4,6 +4,7 @@ Layout below the root, which is a local folder or object storage (``PHASED_ROLLO
 
     objects/<digest>.json                                  content, named by its digest
     rollouts/<definition>/started/<at>~<run>.json          which rollouts have begun
+    rollouts/<definition>/debts/<at>~<run>.json            see debts.py
     rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released
     rollouts/<definition>/runs/<run>/plan.json             the frozen plan
     rollouts/<definition>/runs/<run>/ledger/<at>~<kind>~<channel>~~<nonce>.json
@@ -68,10 +69,11 @@ class RecordStore:
 
     def newest(self, definition: str) -> RolloutRecords:
         """Give the records of the rollout that began last; raises RecordError without any."""
-        runs = self.rollout(definition, "").begun()
+        found = self.rollout(definition, "")
+        runs = found.begun()
         if not runs:
             raise RecordError(f"no rollout of {definition} is recorded")
-        return self.rollout(definition, runs[-1])
+        return found.of(runs[-1])
 
     def create(self, path: ObjectStoragePath, value: Mapping[str, Any]) -> None:
         """Write a record that must not exist yet, whole or not at all; raises RecordExistsError."""
@@ -137,7 +139,7 @@ class RolloutRecords:
         with contextlib.suppress(RecordExistsError):
             self.store.create(self.folder / "plan.json", value)
         frozen = self.plan()
-        name = f"{frozen.made_at.strftime(_TIME)}~{safe_name(self.run_id)}.json"
+        name = f"{stamp(frozen.made_at)}~{safe_name(self.run_id)}.json"
         with contextlib.suppress(RecordExistsError):
             self.store.create(self.shared / "started" / name, {"run": self.run_id})
         return frozen
@@ -150,6 +152,10 @@ class RolloutRecords:
         """Read the frozen change."""
         content = self.store.read(self.folder / "plan.json")["change"]
         return _CHANGE.validate_python(self.store.get(content))
+
+    def of(self, run_id: str) -> RolloutRecords:
+        """Give the records of another run of the definition."""
+        return self.store.rollout(self.definition, run_id)
 
     def begun(self) -> list[str]:
         """Name all rollouts of the definition, in the order in which they began."""
@@ -166,7 +172,7 @@ class RolloutRecords:
     ) -> None:
         """Append a record: of a target, of a channel, or of the run."""
         folder = self.folder / "targets" / safe_name(channel) if target else self.folder / "ledger"
-        parts = [at.astimezone(UTC).strftime(_TIME), kind, safe_name(channel), safe_name(target)]
+        parts = [stamp(at), kind, safe_name(channel), safe_name(target)]
         name = "~".join([*parts, secrets.token_hex(4)]) + ".json"
         self.store.create(
             folder / name,
@@ -254,6 +260,11 @@ def _readable(value: dict[str, Any]) -> dict[str, Any]:
             f"a newer version of the product made it"
         )
     return value
+
+
+def stamp(at: datetime) -> str:
+    """Write a moment so that names sort by time."""
+    return at.astimezone(UTC).strftime(_TIME)
 
 
 def safe_name(name: str) -> str:

@@ -38,7 +38,7 @@ def dag(bag: DagBag) -> DAG:
 
 def test_the_dag_file_parses_without_a_database_and_without_errors(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert list(bag.dags) == ["aws_accounts"]
+    assert sorted(bag.dags) == ["aws_accounts", "aws_accounts_emergency"]
 
 
 def test_channels_are_task_groups_in_the_order_of_the_file(dag: DAG) -> None:
@@ -170,3 +170,13 @@ def test_a_bad_file_is_a_visible_import_error(
     found = DagBag(ROOT / "dags")
     assert len(found.dags) == 0
     assert "channels.yaml:2" in "".join(found.import_errors.values())
+
+
+def test_the_emergency_dag_has_the_same_tasks_and_no_schedule(bag: DagBag, dag: DAG) -> None:
+    urgent = bag.dags["aws_accounts_emergency"]
+    assert urgent.task_ids == dag.task_ids
+    assert (urgent.schedule, urgent.params["bypass"]) == (None, "shorten_soak")
+    assert dag.params["bypass"] == "none"
+    assert {task.definition for task in urgent.tasks if hasattr(task, "definition")} == {
+        "aws_accounts"
+    }

@@ -17,7 +17,7 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["triggers"],
     ["rollout"],
     ["substrates", "health"],
-    ["aws", "aws_errors", "claims", "locks"],
+    ["aws", "aws_errors", "claims", "debts", "locks"],
     ["records"],
     ["changes", "config", "adapters"],
     ["model"],

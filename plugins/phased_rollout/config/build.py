@@ -26,6 +26,7 @@ from phased_rollout.model.definition import (
     Approval,
     Config,
     Definition,
+    Emergency,
     GateKind,
     Hold,
     OnFailure,
@@ -58,6 +59,7 @@ def build(file: File, *, source: str) -> Config:
 
 def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definition:
     rollback = (rollout.rollback, defaults.rollback)
+    emergency = (rollout.emergency, defaults.emergency)
     unset = Definition(name=name, substrate=AdapterSpec(""), channels=())
     return Definition(
         name=name,
@@ -76,6 +78,10 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
         rollback_wave=_first(*(r.waves.size for r in rollback), unset.rollback_wave),
         pause_after=_first(*(r.pause_after for r in rollback), unset.pause_after),
         tags=tuple(rollout.tags or ()),
+        emergency=Emergency(
+            soak=_first(*(e.soak for e in emergency), unset.emergency.soak),
+            owed_within=_first(*(e.owed_within for e in emergency), unset.emergency.owed_within),
+        ),
     )
 
 

@@ -21,7 +21,13 @@ from pydantic import (
 )
 
 from phased_rollout.config.problems import did_you_mean
-from phased_rollout.model.definition import Concurrency, GateKind, OnFailure, RollbackScope
+from phased_rollout.model.definition import (
+    EMERGENCY,
+    Concurrency,
+    GateKind,
+    OnFailure,
+    RollbackScope,
+)
 
 # In a ValueError's text this stands for the value as it is written in the file.
 WRITTEN = "{written}"
@@ -179,8 +185,8 @@ def _timezone(text: str) -> str:
 
 
 def _dag_name(text: str) -> str:
-    if text.endswith("_emergency"):
-        raise ValueError(f"{WRITTEN} ends in _emergency, which is reserved: choose another name")
+    if text.endswith(EMERGENCY):
+        raise ValueError(f"{WRITTEN} ends in {EMERGENCY}, which is reserved: choose another name")
     return text
 
 

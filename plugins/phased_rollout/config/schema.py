@@ -71,6 +71,13 @@ class RollbackSettings(Strict):
     pause_after: Maybe[Positive] = None
 
 
+class EmergencySettings(Strict):
+    """What holds for a run that bypasses something."""
+
+    soak: Maybe[Duration] = None
+    owed_within: Maybe[Duration] = None
+
+
 class ChannelSettings(Strict):
     """What a channel may set, and inherits: from its rollout's defaults, then from the file's."""
 
@@ -89,6 +96,7 @@ class RolloutSettings(Strict):
     decide_within: Maybe[Duration] = None
     authorize_within: Maybe[Duration] = None
     rollback: RollbackSettings = RollbackSettings()
+    emergency: EmergencySettings = EmergencySettings()
 
 
 class Defaults(ChannelSettings, RolloutSettings):

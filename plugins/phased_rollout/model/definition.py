@@ -8,6 +8,14 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+EMERGENCY = "_emergency"
+"""What the id of the emergency Dag of a definition ends with."""
+
+
+def definition_of(dag_id: str) -> str:
+    """Name the definition that a Dag was built from."""
+    return dag_id.removesuffix(EMERGENCY)
+
 
 class GateKind(StrEnum):
     """A graduation criterion of a channel. Several together must all be met."""
@@ -91,6 +99,18 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Emergency:
+    """What holds for a run that bypasses something.
+
+    :param soak: the longest soak of a run that shortens them
+    :param owed_within: until when a bypass should be made good
+    """
+
+    soak: timedelta = timedelta(minutes=10)
+    owed_within: timedelta = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
 class AdapterSpec:
     """Which substrate or health signal to build, with its options as JSON values."""
 
@@ -162,6 +182,7 @@ class Definition:
     rollback_wave: int = 20
     pause_after: int = 3
     tags: tuple[str, ...] = ()
+    emergency: Emergency = Emergency()
 
     @property
     def shape(self) -> list[str]:

@@ -6,6 +6,7 @@ them, and kill their processes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from phased_rollout.errors import GuardError
@@ -49,11 +50,14 @@ def may_mutate(plan: Plan, ledger: Ledger, *, channel: str, newer: str | None) -
     _no_earlier_rollback(plan, ledger, channel=channel)
 
 
-def may_judge(plan: Plan, ledger: Ledger, targets: Ledger, *, channel: str) -> None:
+def may_judge(
+    plan: Plan, ledger: Ledger, targets: Ledger, *, channel: str, newer: str | None
+) -> None:
     """Let a channel be judged only when each target was verified, or excepted, since the entry.
 
     :param targets: what has happened to the targets of the channel
     """
+    _no_newer(newer)
     _no_earlier_rollback(plan, ledger, channel=channel)
     if not ledger.entered_since_rollback(channel):
         raise GuardError(_rolled_back_text(channel))
@@ -117,6 +121,21 @@ def channels_to_restore(plan: Plan, ledger: Ledger) -> list[Channel]:
 def may_restore(*, newer: str | None) -> None:
     """Let targets be restored unless a newer rollout of the definition owns them by now."""
     _no_newer(newer)
+
+
+def in_flight(
+    ledger: Ledger, targets: Ledger, *, channel: str, captured: Iterable[str]
+) -> list[str]:
+    """Name the targets of a channel that are being applied to, or restored.
+
+    :param targets: what has happened to the targets of the channel
+    :param captured: the targets that were touched since the channel's last rollback
+    """
+    since = ledger.last(Kind.ENTERED, Kind.ROLLING_BACK, channel=channel)
+    restored = (Kind.RESTORED, Kind.LEFT_ALONE, Kind.RESTORE_FAILED)
+    applied = (Kind.VERIFIED, Kind.REFUSED, Kind.EXCEPTED)
+    ends = restored + applied if ledger.entered_since_rollback(channel) else restored
+    return [name for name in captured if targets.last(*ends, target=name) <= since]
 
 
 def _no_newer(newer: str | None) -> None:

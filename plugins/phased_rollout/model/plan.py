@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
 from phased_rollout.errors import GuardError
-from phased_rollout.model.definition import Channel, Definition, OnFailure, RollbackScope
-
-
-class BypassTier(StrEnum):
-    """How much of the way a run leaves out."""
-
-    NONE = "none"
-    SKIP_CHANNELS = "skip_channels"
-
-
-@dataclass(frozen=True, slots=True)
-class Bypass:
-    """An audited skip of named channels; never of the rollback.
-
-    :param requested_by: the user who triggered the run; None when the schedule did
-    """
-
-    tier: BypassTier = BypassTier.NONE
-    channels: tuple[str, ...] = ()
-    reason: str = ""
-    requested_by: str | None = None
+from phased_rollout.model.bypass import NO_BYPASS, Bypass, BypassTier
+from phased_rollout.model.definition import (
+    Channel,
+    Definition,
+    OnFailure,
+    RollbackScope,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +22,10 @@ class Plan:
     :param run_id: the Dag run
     :param change: digest of the change; its content lies in the record store under that name
     :param made_at: when the plan was frozen, in UTC
+    :param shape: that of the definition in the file, which the Dag was built from
+    :param emergency: made by the emergency Dag
+    :param pays: runs whose bypass this one makes good: it walks all channels even where no target
+        would change
     """
 
     definition: Definition
@@ -45,12 +33,20 @@ class Plan:
     change: str
     change_name: str
     made_at: datetime
-    bypass: Bypass = Bypass()
+    bypass: Bypass = NO_BYPASS
+    shape: tuple[str, ...] = ()
+    emergency: bool = False
+    pays: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a plan that would roll out nothing."""
         if not self.definition.channels or not all(c.targets for c in self.definition.channels):
             raise GuardError("a channel without targets is never rolled out: name its targets")
+
+    @property
+    def shape_of_dag(self) -> list[str]:
+        """Say what the tasks of the Dag were made from when the run began."""
+        return list(self.shape) or self.definition.shape
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -78,45 +74,6 @@ class Plan:
         )
 
 
-def make_bypass(
-    *,
-    tier: str,
-    channels: Sequence[str],
-    reason: str,
-    requested_by: str | None,
-    known: Collection[str],
-) -> Bypass:
-    """Check what a run asks to leave out; raises GuardError with every problem."""
-    problems = []
-    if tier not in list(BypassTier):
-        problems.append(f"bypass: unknown tier {tier!r}; use one of: {', '.join(BypassTier)}")
-    if unknown := [c for c in channels if c not in known]:
-        problems.append(
-            f"bypass_channels: unknown channel {', '.join(map(repr, unknown))}; "
-            f"the channels are: {', '.join(known)}"
-        )
-    if tier == BypassTier.NONE and channels:
-        problems.append("bypass_channels: needs bypass 'skip_channels'; nothing was bypassed")
-    if tier == BypassTier.SKIP_CHANNELS:
-        if not channels:
-            problems.append("bypass_channels: name the channels to skip")
-        if set(known) <= set(channels):
-            problems.append(
-                "bypass_channels: every channel would be skipped, which is a rollout of nothing; "
-                "leave at least one"
-            )
-        if not reason.strip():
-            problems.append("bypass_reason: a bypass needs a reason; it is recorded")
-    if problems:
-        raise GuardError("\n".join(problems))
-    return Bypass(
-        tier=BypassTier(tier),
-        channels=tuple(dict.fromkeys(channels)),
-        reason=reason.strip(),
-        requested_by=requested_by,
-    )
-
-
 def refuse_expired_holds(definition: Definition, *, today: date) -> None:
     """Let no target stay in quarantine because nobody looked again; raises GuardError."""
     expired = [
@@ -135,6 +92,10 @@ def describe(plan: Plan) -> str:
         f"rollout {plan.definition.name}: change {plan.change_name} ({plan.change[:12]})",
         f"shortest duration: {plan.shortest_duration} (sum of the soaks)",
     ]
+    if plan.bypass.tier is not BypassTier.NONE:
+        lines.append(f"BYPASS: {plan.bypass}: {plan.bypass.reason}")
+    if plan.pays:
+        lines.append(f"makes good what {', '.join(plan.pays)} left out: every channel is soaked")
     for number, channel in enumerate(plan.channels, start=1):
         gate = " + ".join(sorted(channel.gate))
         waves = -(-len(channel.targets) // channel.waves.size)

@@ -101,7 +101,15 @@ def about_channel(channel: Channel) -> str:
     return fenced([summary(channel), f"targets: {targets}", *held])
 
 
-def about_rollout(definition: Definition) -> str:
+_EMERGENCY = """**For what cannot wait.** A run of this Dag supersedes a rollout of `{name}` that is
+under way: it waits until no target is being changed, then that rollout stands down. Soaks are
+{soak} at most, unless more is left out. What is left out is owed: a full rollout of the same
+change, by `{name}`, has to make it good within {owed}; until then no other change is rolled out.
+
+"""
+
+
+def about_rollout(definition: Definition, *, emergency: bool = False) -> str:
     """Describe the Dag of a definition, as Markdown."""
     channels = [f"{n}. {c.name}: {summary(c)}" for n, c in enumerate(definition.channels, start=1)]
     restored = (
@@ -114,7 +122,12 @@ def about_rollout(definition: Definition) -> str:
         if definition.on_failure is OnFailure.HOLD
         else ""
     )
-    return _ROLLOUT.format(
+    urgent = _EMERGENCY.format(
+        name=definition.name,
+        soak=definition.emergency.soak,
+        owed=definition.emergency.owed_within,
+    )
+    return (urgent if emergency else "") + _ROLLOUT.format(
         description=definition.description,
         channels=fenced(channels),
         shortest=sum((c.soak for c in definition.channels), start=timedelta()),

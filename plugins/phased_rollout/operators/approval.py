@@ -82,7 +82,11 @@ class AuthorizeOperator(RecordedApproval):
             return user
         bypass = rollout.plan.bypass
         who = bypass.requested_by or "nobody by name: the schedule, or another Dag"
-        who += ", who may not authorize it" if bypass.channels and bypass.requested_by else ""
+        who += (
+            ", who may not authorize it"
+            if bypass.tier.needs_second_person and bypass.requested_by
+            else ""
+        )
         self.body = "\n\n".join(
             [
                 "**Why you are asked**",
@@ -100,7 +104,7 @@ class AuthorizeOperator(RecordedApproval):
     def objection(self, rollout: Rollout, user: str) -> str | None:
         """Who asked for a bypass may not authorize it (four eyes)."""
         bypass = rollout.plan.bypass
-        if bypass.channels and user == bypass.requested_by:
+        if bypass.tier.needs_second_person and user == bypass.requested_by:
             return f"{user} asked for the bypass, so somebody else has to authorize it"
         return None
 
@@ -129,6 +133,8 @@ class ApprovalGate(RecordedApproval):
     def execute(self, context: Any) -> Any:
         """Ask, showing the evidence of the health task."""
         rollout = self.rollout(context)
+        if not rollout.plan.definition.channel(self.channel).needs_approval:
+            return f"no approval is asked: {rollout.plan.bypass}"
         mend = f"clear {self.channel}.health with downstream"
         healthy = _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
         if self.already(rollout, asked=Kind.HEALTHY, yes=Kind.APPROVED, channel=self.channel):

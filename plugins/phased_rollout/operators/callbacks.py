@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from phased_rollout.errors import RecordError
-from phased_rollout.model.definition import OnFailure
+from phased_rollout.model.definition import OnFailure, definition_of
 from phased_rollout.model.ledger import Kind
 from phased_rollout.records import RecordStore, RolloutRecords
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def record_and_arm(context: Any) -> None:
     """Record which task failed and why, and arm the rollback with that reason; idempotent."""
     ti = context["ti"]
-    records = RecordStore.from_environment().rollout(ti.dag_id, ti.run_id)
+    records = RecordStore.from_environment().rollout(definition_of(ti.dag_id), ti.run_id)
     attempt = f"{ti.task_id}[{ti.map_index}] try {ti.try_number}"
     if any(record["attempt"] == attempt for record in records.details(Kind.FAILED)):
         return

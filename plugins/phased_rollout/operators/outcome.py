@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from phased_rollout.debts import owe, pay
 from phased_rollout.errors import GuardError, PausedError, RecordError
 from phased_rollout.model.guards import channels_to_restore, may_finish
 from phased_rollout.model.ledger import Kind
@@ -37,6 +38,8 @@ class OutcomeOperator(RolloutOperator):
         with no_retry():
             may_finish(plan, records.ledger())
         records.add(Kind.FINISHED, at=now())
+        owe(records, plan, at=now())
+        pay(records, plan.pays, at=now())
         excepted = [n for c in plan.names for n in sorted(failed_targets(rollout, c))]
         exceptions = f" with {len(excepted)} exceptions: {', '.join(excepted)}" if excepted else ""
         held = [f"\non hold: {t.hold_in_words}" for c in plan.channels for t in c.on_hold]
@@ -70,6 +73,8 @@ class VerdictOperator(RolloutOperator):
         undecided = (Kind.ENTERED, Kind.APPLIED, Kind.FAILED, Kind.ARMED)
         if ledger.last(Kind.KEPT) <= ledger.last_of_any(*undecided):
             unfinished = self._sweep(rollout, begun=begun, failed=failed) or unfinished
+        else:
+            owe(rollout.records, rollout.plan, at=now())
         raise AirflowFailException(f"{_summary(rollout)}\n{in_words(failed)}\n{unfinished}".strip())
 
     def _sweep(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str | None:

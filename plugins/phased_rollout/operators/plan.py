@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout import changes
+from phased_rollout.debts import made_good_by, owed
 from phased_rollout.errors import ChangeError, GuardError
+from phased_rollout.model.bypass import make_bypass
+from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
-from phased_rollout.model.plan import Plan, describe, make_bypass, refuse_expired_holds
+from phased_rollout.model.guards import in_flight
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import Plan, describe, refuse_expired_holds
 from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.records import RolloutRecords
+
+LOOK_AGAIN = timedelta(seconds=10)
+PATIENCE = timedelta(minutes=10)
+"""How long an emergency waits for targets that the regular rollout is changing. Then it begins:
+what is still in flight may not mutate any more, and a target that is busy is waited for."""
 
 
 class PlanOperator(RolloutOperator):
@@ -21,23 +34,33 @@ class PlanOperator(RolloutOperator):
 
     :param planned: the definition as the file had it when the Dag was parsed
     :param base: folder that a relative change is resolved against
+    :param emergency: supersede the regular rollout, once none of its targets is being changed
     """
 
-    def __init__(self, *, planned: Definition, base: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, planned: Definition, base: str, emergency: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(definition=planned.name, **kwargs)
         self.planned = planned
         self.base = base
+        self.emergency = emergency
 
-    def execute(self, context: Any) -> dict[str, Any]:
+    def execute(self, context: Any, event: Any = None) -> dict[str, Any]:
         """Give the plan's digest and shortest duration in seconds."""
+        records = self.rollout(context).records
         try:
-            plan = self._plan(context)
+            plan, change = self._plan(context)
         except (ChangeError, GuardError) as error:
             raise AirflowFailException(f"nothing was touched:\n{error}") from error
+        if self.emergency:
+            self._supersede(records)
+        plan = records.freeze(plan, change)
+        if plan.emergency != self.emergency:
+            raise AirflowFailException("the run id is taken by another rollout: trigger a new run")
         self.log.info("%s", describe(plan))
         return {"change": plan.change, "seconds": plan.shortest_duration.total_seconds()}
 
-    def _plan(self, context: Any) -> Plan:
+    def _plan(self, context: Any) -> tuple[Plan, Change]:
         run, params = context["dag_run"], context["params"]
         known = set(self.dag.params) if self.dag else set()
         if unknown := set(run.conf or {}) - known:
@@ -53,18 +76,55 @@ class PlanOperator(RolloutOperator):
             known=[c.name for c in self.planned.channels],
         )
         refuse_expired_holds(self.planned, today=now().date())
+        change = self._change(params)
+        plan = Plan(
+            definition=bypass.applied_to(self.planned),
+            run_id=run.run_id,
+            change=change.digest,
+            change_name=change.name,
+            made_at=now(),
+            bypass=bypass,
+            shape=tuple(self.planned.shape),
+            emergency=self.emergency,
+            pays=made_good_by(
+                owed(self.rollout(context).records), change=change.digest, tier=bypass.tier
+            ),
+        )
+        return plan, change
+
+    def _change(self, params: Any) -> Change:
         source = params["change"] or self.planned.change
         if not source:
             raise GuardError("no change: name its folder in the Dag param 'change'")
         change = changes.load(source, base=Path(self.base), given=params["parameters"] or {})
         if problems := changes.check_against(change, self.planned):
             raise ChangeError("\n".join(problems))
-        plan = Plan(
-            definition=self.planned,
-            run_id=run.run_id,
-            change=change.digest,
-            change_name=change.name,
-            made_at=now(),
-            bypass=bypass,
+        return change
+
+    def _supersede(self, records: RolloutRecords) -> None:
+        """Wait until no apply and no restore is in flight, then end the regular rollout's right."""
+        earlier = [run for run in records.begun() if run != records.run_id]
+        busy = in_flight_of(records.of(earlier[-1])) if earlier else []
+        waits = [datetime.fromisoformat(held["at"]) for held in records.details(Kind.HELD)]
+        if busy and (not waits or now() < waits[0] + PATIENCE):
+            reason = f"{earlier[-1]} is changing {', '.join(busy)}: waiting, {PATIENCE} at most"
+            self.log.warning("%s", reason)
+            records.hold(reason, at=now(), channel="")
+            self.defer(trigger=DateTimeTrigger(moment=now() + LOOK_AGAIN), method_name="execute")
+        if earlier and not records.ledger().happened(Kind.SUPERSEDES):
+            records.add(Kind.SUPERSEDES, at=now(), run=earlier[-1])
+
+
+def in_flight_of(records: RolloutRecords) -> list[str]:
+    """Name the targets that a rollout is applying to, or restoring."""
+    ledger = records.ledger()
+    return [
+        name
+        for channel in records.plan().names
+        for name in in_flight(
+            ledger,
+            records.of_targets(channel),
+            channel=channel,
+            captured=records.captured(channel),
         )
-        return self.rollout(context).records.freeze(plan, change)
+    ]

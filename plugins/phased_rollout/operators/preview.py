@@ -33,7 +33,7 @@ class PreviewOperator(RolloutOperator):
         rollout.records.add(
             Kind.PREVIEWED, at=now(), differences=merged, authorize=_reasons(rollout, changing)
         )
-        if not changing:
+        if not changing and not rollout.plan.pays:
             rollout.records.add(Kind.NOTHING_TO_CHANGE, at=now())
             self.log.info("every target already runs %s: nothing to do", rollout.plan.change[:12])
             enters = [f"{name}.enter" for name in rollout.plan.names]
@@ -85,8 +85,8 @@ def _previews(rollout: Rollout) -> dict[str, Preview | None]:
 def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
     found = []
     bypass = rollout.plan.bypass
-    if bypass.channels:
-        found.append(f"bypasses {', '.join(bypass.channels)}: {bypass.reason}")
+    if bypass.tier.needs_second_person:
+        found.append(f"{bypass}: {bypass.reason}")
     destructive = Counter(
         f"{d.action} {d.kind} {d.resource}"
         for p in previews.values()

@@ -22,7 +22,7 @@ def hold_while_edited(
 
     :param shape: the shape of the definition in the file, as the Dag was parsed with it
     """
-    planned = rollout.plan.definition.shape
+    planned = rollout.plan.shape_of_dag
     if list(shape) == planned:
         return
     reason = (

@@ -42,7 +42,13 @@ class HealthSensor(BaseSensorOperator):
         plan, records = rollout.plan, rollout.records
         channel, ledger = plan.definition.channel(self.channel), records.ledger()
         with no_retry():
-            may_judge(plan, ledger, records.of_targets(self.channel), channel=self.channel)
+            may_judge(
+                plan,
+                ledger,
+                records.of_targets(self.channel),
+                channel=self.channel,
+                newer=records.newer(),
+            )
         verified = records.of_targets(self.channel).last_of_any(Kind.VERIFIED)
         until = max(ledger.last(Kind.APPLIED, channel=self.channel), verified) + channel.soak
         if now() < until:

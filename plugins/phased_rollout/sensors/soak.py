@@ -72,7 +72,9 @@ class SoakSensor(TimeDeltaSensor):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: Any = None) -> None:
-        """End the soak early on harm."""
+        """End the soak early, on harm or for a newer rollout."""
+        if newer := event.get("newer"):
+            raise AirflowFailException(f"a newer rollout has begun ({newer}): this one stands down")
         planned = Rollout.open(self.definition, context["run_id"]).plan
         again = how_to_retry(planned, task=f"{self.channel}.soak")
         raise AirflowFailException(f"harm while {self.channel} soaked: {event['harm']}\n{again}")

@@ -57,15 +57,19 @@ class SoakTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield ``{"harm": reason}`` as soon as there is harm, or the task's success."""
+        """Yield ``{"harm": reason}`` as soon as there is harm, or the task's success.
+
+        Ends as soon, too, when a newer rollout of the definition has begun.
+        """
         until, begun = datetime.fromisoformat(self.until), datetime.now(UTC)
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
         watch = await in_thread(Watch.of, rollout, self.channel)
         while _left(until) > 0:
             decision = await self._look(watch)
-            if decision.verdict is Verdict.ROLL_BACK:
+            newer = await in_thread(rollout.records.newer)
+            if newer or decision.verdict is Verdict.ROLL_BACK:
                 await asyncio.sleep(max(0.0, _left(begun + SHORTEST_DEFERRAL)))
-                yield TriggerEvent({"harm": decision.reason})
+                yield TriggerEvent({"newer": newer} if newer else {"harm": decision.reason})
                 return
             await asyncio.sleep(max(0.0, min(_left(until), self.interval)))
         yield TaskSuccessEvent()

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phased_rollout.errors import GuardError
+from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import RollbackScope
 from phased_rollout.model.guards import (
     channels_to_restore,
+    in_flight,
     may_enter,
     may_finish,
     may_judge,
@@ -20,7 +22,7 @@ from phased_rollout.model.guards import (
     may_restore,
 )
 from phased_rollout.model.ledger import Kind, Ledger
-from phased_rollout.model.plan import Bypass, BypassTier, Plan
+from phased_rollout.model.plan import Plan
 from tests.builders import NAMES, a_channel, a_ledger, a_plan, passed
 
 
@@ -152,9 +154,9 @@ def test_a_channel_is_judged_only_when_all_its_targets_were_verified() -> None:
     both = a_ledger(
         "previewed", "verified playground/playground-1", "verified playground/playground-2"
     )
-    may_judge(plan, ledger, both, channel="playground")
+    may_judge(plan, ledger, both, channel="playground", newer=None)
     assert "not verified since it was entered: playground-2" in why(
-        lambda: may_judge(plan, ledger, one, channel="playground")
+        lambda: may_judge(plan, ledger, one, channel="playground", newer=None)
     )
 
 
@@ -163,14 +165,43 @@ def test_a_verification_of_an_earlier_entry_does_not_count() -> None:
     ledger = a_ledger(*passed("playground"), *again)
     old = a_ledger("verified playground/playground-1", "verified playground/playground-2")
     assert "not verified since it was entered" in why(
-        lambda: may_judge(a_plan(), ledger, old, channel="playground")
+        lambda: may_judge(a_plan(), ledger, old, channel="playground", newer=None)
     )
+
+
+def test_a_channel_is_not_judged_once_a_newer_rollout_has_begun() -> None:
+    both = a_ledger("verified playground/playground-1", "verified playground/playground-2")
+    assert "a newer rollout of this definition has begun (manual__2)" in why(
+        lambda: may_judge(a_plan(), a_ledger(), both, channel="playground", newer="manual__2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("happened", "of_targets", "busy"),
+    [
+        ([], [], ["a", "b"]),
+        ([], ["verified playground/a"], ["b"]),
+        ([], ["verified playground/a", "refused playground/b"], []),
+        (["rolling_back playground"], ["verified playground/a"], ["a", "b"]),
+        (["rolling_back playground"], ["restored playground/a", "left_alone playground/b"], []),
+        (["rolling_back playground"], ["restored playground/a", "restore_failed playground/b"], []),
+    ],
+)
+def test_what_is_applied_to_or_restored_is_in_flight(
+    happened: list[str], of_targets: list[str], busy: list[str]
+) -> None:
+    ledger = a_ledger("entered playground", *happened)
+    targets = a_ledger("finished", "finished", *of_targets)
+    found = in_flight(ledger, targets, channel="playground", captured=["a", "b"])
+    assert found == busy
 
 
 def test_a_channel_without_an_apply_since_its_entry_is_not_judged() -> None:
     both = a_ledger("verified playground/playground-1", "verified playground/playground-2")
     assert "no wave was applied since it was entered" in why(
-        lambda: may_judge(a_plan(), a_ledger("entered playground"), both, channel="playground")
+        lambda: may_judge(
+            a_plan(), a_ledger("entered playground"), both, channel="playground", newer=None
+        )
     )
 
 

@@ -8,15 +8,9 @@ from typing import Any
 import pytest
 
 from phased_rollout.errors import GuardError
+from phased_rollout.model.bypass import Bypass, BypassTier, make_bypass
 from phased_rollout.model.definition import Hold, OnFailure, RollbackScope, Target
-from phased_rollout.model.plan import (
-    Bypass,
-    BypassTier,
-    describe,
-    how_to_retry,
-    make_bypass,
-    refuse_expired_holds,
-)
+from phased_rollout.model.plan import describe, how_to_retry, refuse_expired_holds
 from tests.builders import NAMES, a_channel, a_plan
 
 
@@ -81,6 +75,7 @@ def test_a_plan_is_described_channel_by_channel() -> None:
     assert describe(a_plan(bypass=bypass)) == (
         "rollout accounts: change change (cccccccccccc)\n"
         "shortest duration: 0:00:20 (sum of the soaks)\n"
+        "BYPASS: bypasses test: urgent\n"
         "1. playground: 2 targets, 2 waves, soak 0:00:10, gate timer\n"
         "2. test: 2 targets, BYPASSED: urgent\n"
         "3. production: 2 targets, 2 waves, soak 0:00:10, gate timer"

@@ -14,9 +14,9 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
+from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Approval
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import Bypass, BypassTier
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
 from phased_rollout.records import RolloutRecords
 from tests.builders import a_channel
@@ -148,6 +148,14 @@ def test_an_answer_that_does_not_count_may_be_asked_for_again(asked: list[dict[s
         gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
     with pytest.raises(TaskAwaitingInput):
         gate().execute(CONTEXT)
+
+
+def test_a_gate_asks_nobody_where_the_plan_leaves_gates_out(asked: list[dict[str, Any]]) -> None:
+    begin(a_channel("playground"), bypass=Bypass(BypassTier.FLEET_WIDE, (), "urgent"))
+    assert gate().execute(CONTEXT) == (
+        "no approval is asked: goes to every channel without soak or gate"
+    )
+    assert asked == []
 
 
 def test_a_new_judgement_asks_anew(asked: list[dict[str, Any]]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Waves
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import Bypass, BypassTier
 from phased_rollout.operators.enter import EnterOperator
 from phased_rollout.records import RolloutRecords
 from tests.builders import a_channel

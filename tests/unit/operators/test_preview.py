@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 
 from phased_rollout.errors import ChangeError, RefusedError
+from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import Bypass, BypassTier
 from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.operators.preview import PreviewOperator, merge
 from phased_rollout.rollout import Rollout

@@ -16,6 +16,8 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
+from phased_rollout.debts import owed
+from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan
@@ -254,6 +256,26 @@ def test_a_complete_run_passes_the_verdict(store: Path, substrate: FakeSubstrate
     assert outcome().execute(CONTEXT) == "change (cccccccccccc) graduated"
     assert verdict().execute(CONTEXT) == "complete"
     assert substrate.calls == []
+
+
+def test_a_bypass_that_went_well_is_owed(store: Path, substrate: FakeSubstrate) -> None:
+    records = touched(bypass=Bypass(BypassTier.SHORTEN_SOAK, (), "urgent"))
+    graduate(records, *NAMES)
+    outcome().execute(CONTEXT)
+    assert [debt.left_out for debt in owed(records)] == ["soaks are shortened"]
+
+
+def test_a_bypass_that_was_rolled_back_is_not_owed_and_one_that_was_kept_is(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = touched("playground", bypass=Bypass(BypassTier.SHORTEN_SOAK, (), "urgent"))
+    with pytest.raises(AirflowFailException):
+        verdict().execute(CONTEXT)
+    assert owed(records) == []
+    records.add(Kind.KEPT, at=datetime.now(UTC), user="alice")
+    with pytest.raises(AirflowFailException):
+        verdict().execute(CONTEXT)
+    assert len(owed(records)) == 1
 
 
 def test_an_outcome_holds_while_the_file_builds_another_dag(

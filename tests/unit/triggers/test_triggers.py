@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
 
 from phased_rollout.claims import is_claimed
+from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
@@ -23,7 +25,7 @@ from phased_rollout.triggers import answer as answer_module
 from phased_rollout.triggers.answer import AnswerTrigger
 from phased_rollout.triggers.operation import OperationTrigger
 from phased_rollout.triggers.soak import SoakTrigger
-from tests.builders import START, a_channel
+from tests.builders import START, a_channel, a_plan
 from tests.fakes import FakeSignal, FakeSubstrate
 from tests.unit.conftest import begin
 
@@ -185,6 +187,13 @@ def test_harm_ends_the_soak_early_but_never_sooner_than_airflow_can_bear(
         "harm": "playground-1: fake: as the test says; playground-2: fake: as the test says"
     }
     assert datetime.now(UTC) - begun >= timedelta(seconds=2)
+
+
+def test_a_newer_rollout_ends_the_soak(records: RolloutRecords, signal: FakeSignal) -> None:
+    newer = replace(a_plan(), run_id="manual__2", made_at=START + timedelta(days=1))
+    records.of("manual__2").freeze(newer, Change("change", {}))
+    event = first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
+    assert event.payload == {"newer": "manual__2"}
 
 
 def test_a_target_changed_by_somebody_else_while_it_soaks_is_harm(

@@ -1,0 +1,139 @@
+"""The plan task: what it freezes, what it refuses, and how an emergency begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from phased_rollout.debts import owe
+from phased_rollout.model.bypass import Bypass, BypassTier
+from phased_rollout.model.definition import Hold
+from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import TargetState
+from phased_rollout.operators.plan import PATIENCE, PlanOperator
+from phased_rollout.records import RolloutRecords
+from phased_rollout.rollout import Rollout
+from tests.builders import a_definition
+from tests.unit.conftest import begin
+
+PARAMS = {
+    "change": None,
+    "parameters": {},
+    "bypass": "none",
+    "bypass_channels": [],
+    "bypass_reason": "",
+}
+
+
+@pytest.fixture
+def base(store: Path) -> Path:
+    (store / "changes/one").mkdir(parents=True)
+    (store / "changes/one/template.yaml").write_text("Resources: {A: {Type: AWS::SQS::Queue}}\n")
+    return store
+
+
+def plan(base: Path, *, emergency: bool = False) -> PlanOperator:
+    planned = a_definition(change="changes/one")
+    with DAG("accounts", params=PARAMS):
+        return PlanOperator(task_id="plan", planned=planned, base=str(base), emergency=emergency)
+
+
+def context(run_id: str = "manual__2", **params: Any) -> dict[str, Any]:
+    run = SimpleNamespace(conf={}, run_id=run_id, triggering_user_name="alice")
+    return {"dag_run": run, "run_id": run_id, "params": {**PARAMS, **params}}
+
+
+def records_of(run_id: str = "manual__2") -> RolloutRecords:
+    return Rollout.open("accounts", run_id).records
+
+
+def test_a_plan_keeps_the_shape_of_the_file_whatever_a_bypass_leaves_out(base: Path) -> None:
+    plan(base).execute(context(bypass="fleet_wide", bypass_reason="CVE"))
+    frozen = records_of().plan()
+    assert frozen.shape_of_dag == a_definition().shape
+    assert frozen.shortest_duration == timedelta()
+    assert frozen.bypass == Bypass(BypassTier.FLEET_WIDE, (), "CVE", "alice")
+
+
+@pytest.mark.parametrize("tier", ["shorten_soak", "skip_channels", "fleet_wide"])
+def test_no_bypass_without_a_reason(base: Path, tier: str) -> None:
+    channels = ["test"] if tier == "skip_channels" else []
+    with pytest.raises(AirflowFailException, match="bypass_reason: a bypass needs a reason"):
+        plan(base).execute(context(bypass=tier, bypass_channels=channels))
+
+
+def test_a_debt_stops_the_plan_of_another_change(base: Path) -> None:
+    urgent = begin(bypass=Bypass(BypassTier.FLEET_WIDE, (), "urgent"))
+    owe(urgent, urgent.plan(), at=datetime.now(UTC))
+    with pytest.raises(AirflowFailException, match="nothing was touched:\na bypass is owed"):
+        plan(base).execute(context())
+
+
+def test_a_full_rollout_says_what_it_makes_good(base: Path) -> None:
+    plan(base).execute(context("manual__1", bypass="shorten_soak", bypass_reason="urgent"))
+    urgent = records_of("manual__1")
+    owe(urgent, urgent.plan(), at=datetime.now(UTC))
+    plan(base).execute(context("manual__2"))
+    assert records_of().plan().pays == ("manual__1",)
+
+
+@pytest.fixture
+def regular(base: Path) -> RolloutRecords:
+    """A regular rollout that is applying to one target."""
+    records = begin()
+    at = datetime.now(UTC)
+    records.add(Kind.ENTERED, at=at, channel="playground")
+    records.capture(TargetState(None), channel="playground", target="playground-1", at=at)
+    return records
+
+
+def test_an_emergency_waits_while_a_target_is_being_changed_and_then_supersedes(
+    base: Path, regular: RolloutRecords
+) -> None:
+    with pytest.raises(TaskDeferred):
+        plan(base, emergency=True).execute(context())
+    assert regular.newer() is None
+    held = records_of().details(Kind.HELD)
+    assert [r["reason"] for r in held] == [
+        "manual__1 is changing playground-1: waiting, 0:10:00 at most"
+    ]
+    at = datetime.now(UTC)
+    regular.add(Kind.VERIFIED, at=at, channel="playground", target="playground-1")
+    plan(base, emergency=True).execute(context(), event="looked again")
+    assert regular.newer() == "manual__2"
+    assert [r["run"] for r in records_of().details(Kind.SUPERSEDES)] == ["manual__1"]
+    assert records_of().plan().emergency
+
+
+def test_an_emergency_does_not_wait_for_ever(base: Path, regular: RolloutRecords) -> None:
+    records_of().hold("waiting", at=datetime.now(UTC) - PATIENCE, channel="")
+    plan(base, emergency=True).execute(context())
+    assert regular.newer() == "manual__2"
+
+
+def test_an_emergency_without_a_rollout_before_it_begins_at_once(base: Path) -> None:
+    plan(base, emergency=True).execute(context())
+    assert records_of().details(Kind.SUPERSEDES) == []
+
+
+def test_two_dags_never_share_a_run_id(base: Path) -> None:
+    plan(base).execute(context())
+    with pytest.raises(AirflowFailException, match="the run id is taken by another rollout"):
+        plan(base, emergency=True).execute(context())
+
+
+def test_an_expired_hold_stops_the_plan(base: Path) -> None:
+    operator = plan(base)
+    [first, *rest] = operator.planned.channels
+    held = replace(first.targets[0], hold=Hold("migration", date(2020, 1, 1)))
+    first = replace(first, targets=first.targets[1:], on_hold=(held,))
+    operator.planned = replace(operator.planned, channels=(first, *rest))
+    with pytest.raises(AirflowFailException, match="the hold has expired"):
+        operator.execute(context())
