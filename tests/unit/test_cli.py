@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
@@ -12,6 +13,9 @@ import pytest
 
 from phased_rollout import changes
 from phased_rollout.cli import main
+from phased_rollout.debts import owe
+from phased_rollout.model.bypass import Bypass, BypassTier
+from tests.unit.conftest import begin
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
@@ -223,6 +227,39 @@ def test_a_plan_with_an_expired_hold_exits_1(
         "production-2 until 2020-12-31: migration: the hold has expired: remove it, or set a "
         "later day\n"
     )
+
+
+@pytest.fixture
+def owing(file: Path, store: Path) -> Path:
+    records = begin(bypass=Bypass(BypassTier.FLEET_WIDE, (), "CVE-2026-1", "alice"))
+    owe(records, records.plan(), at=datetime(2026, 1, 5, 12, tzinfo=UTC))
+    return file
+
+
+def test_a_bypass_that_is_owed_is_listed_and_exits_1(
+    owing: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["debt", "--config", str(owing)]) == 1
+    line = " ".join(capsys.readouterr().out.splitlines()[3].split())
+    assert line == (
+        "accounts change (cccccccccccc) goes to every channel without soak or gate CVE-2026-1 "
+        "alice, nobody 2026-01-12 12:00 OVERDUE"
+    )
+    assert main(["debt", "accounts", "--config", str(owing), "--json"]) == 1
+    [debt] = json.loads(capsys.readouterr().out)["debts"]
+    assert (debt["run"], debt["tier"], debt["overdue"]) == ("manual__1", "fleet_wide", True)
+
+
+def test_nothing_owed_exits_0(file: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["debt", "--config", str(file)]) == 0
+    assert capsys.readouterr().out == "nothing is owed\n"
+
+
+def test_the_debt_of_a_rollout_that_is_not_there_is_a_wrong_usage(file: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["debt", "acounts", "--config", str(file)])
+    assert ended.value.code == 3
 
 
 def test_show_of_a_target_that_nobody_holds_exits_1(

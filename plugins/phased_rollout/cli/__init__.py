@@ -1,4 +1,4 @@
-"""The command line: looks at the configuration before Airflow does, and needs no Airflow."""
+"""The command line: looks at the configuration, before Airflow does, and at the records."""
 
 from __future__ import annotations
 
@@ -67,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("target", metavar="TARGET", help="name of a target, or account id")
     show.add_argument("--config", metavar="FILE", type=Path, help=where)
     show.set_defaults(run=_show)
+
+    debt = commands.add_parser(
+        "debt", parents=[common], help="list the bypasses that are not made good yet"
+    )
+    debt.add_argument("rollout", metavar="ROLLOUT", nargs="?", help="of one rollout only")
+    debt.add_argument("--config", metavar="FILE", type=Path, help=where)
+    debt.set_defaults(run=_debt, refuse=debt.error)
     return parser
 
 
@@ -96,11 +103,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     found = config.load(arguments.config)
     refuse: Callable[[str], NoReturn] = arguments.refuse
-    definition = found.definitions.get(arguments.rollout)
-    if definition is None:
-        known = list(found.definitions)
-        close = did_you_mean(arguments.rollout, known) or f": there is {', '.join(known)}"
-        refuse(f"no rollout {arguments.rollout!r}{close}")
+    definition = _definition(found, arguments)
     refuse_expired_holds(definition, today=datetime.now(UTC).date())
     source = str(Path(arguments.change).absolute()) if arguments.change else definition.change
     if source is None:
@@ -111,6 +114,31 @@ def _plan(arguments: argparse.Namespace) -> int:
     else:
         write_plan(plan)
     return OK
+
+
+def _definition(found: Config, arguments: argparse.Namespace) -> Definition:
+    if arguments.rollout not in found.definitions:
+        known = list(found.definitions)
+        close = did_you_mean(arguments.rollout, known) or f": there is {', '.join(known)}"
+        arguments.refuse(f"no rollout {arguments.rollout!r}{close}")
+    return found.definitions[arguments.rollout]
+
+
+def _debt(arguments: argparse.Namespace) -> int:
+    # Reading records takes Airflow, which is slow to import.
+    from phased_rollout.cli.owing import debts_of, write_debts  # noqa: PLC0415
+
+    found = config.load(arguments.config)
+    if arguments.rollout:
+        _definition(found, arguments)
+    debts = debts_of(found, arguments.rollout, now=datetime.now(UTC))
+    if arguments.json:
+        _write_json({"debts": debts})
+    elif debts:
+        write_debts(debts)
+    else:
+        sys.stdout.write("nothing is owed\n")
+    return PROBLEMS if debts else OK
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ def write_held(held: list[Json]) -> None:
         ]
         for one in held
     ]
-    _write_table(["rollout", "channel", "target", "address"], rows)
+    write_table(["rollout", "channel", "target", "address"], rows)
     _write(*(f"on hold in {one['rollout']}: {one['hold']}" for one in held if one["hold"]))
 
 
@@ -52,7 +52,7 @@ def write_plan(plan: Json) -> None:
         f"{runs}, takes at least {_duration(plan['shortest_seconds'])} (the sum of the soaks)",
         f"on failure: {plan['on_failure']}, {plan['rollback']}",
     )
-    _write_table(["channel", "targets", "waves", "soak", "gate", "parameters"], rows)
+    write_table(["channel", "targets", "waves", "soak", "gate", "parameters"], rows)
     for channel in plan["channels"]:
         _write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
 
@@ -69,7 +69,8 @@ def _write(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def _write_table(columns: list[str], rows: list[list[str]]) -> None:
+def write_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Show rows of text, as wide as the terminal."""
     # rich takes 0.1 s to import, and programs do not need it.
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
