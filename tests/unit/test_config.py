@@ -373,7 +373,7 @@ def test_words_that_yaml_reads_as_booleans_or_numbers(
                 "3: rollouts.a.channels: has no value: name at least one channel",
                 "3: rollouts.a.substrate.connection: missing: set it",
                 "3: rollouts.a.substrate.role: missing: set it",
-                "3: rollouts.a.substrate.stack: missing: set it",
+                "3: rollouts.a.substrate.stack: missing: set it, or stacks",
             ],
         ),
     ],

@@ -9,7 +9,8 @@ import pytest
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.target_state import Artifact
-from phased_rollout.substrates.cloudformation.template import LIMIT, declared, parsed, render
+from phased_rollout.substrates.cloudformation.spec import StackSpec
+from phased_rollout.substrates.cloudformation.template import declared, parsed, render
 
 YAML = """\
 Parameters:
@@ -30,10 +31,11 @@ Resources:
 def rendered(template: str, name: str = "template.yaml", **change: Any) -> Artifact:
     return render(
         Change(name="c", files={name: template}, **change),
+        [StackSpec("app")],
         channel="test",
         target="t1",
-        capabilities=(),
-    )
+        has_bucket=False,
+    )["app"]
 
 
 def test_scalars_of_yaml_stay_the_text_that_was_written() -> None:
@@ -71,7 +73,7 @@ def test_parameters_come_from_the_change_its_channel_its_target_and_the_operator
 def test_every_undeclared_and_every_missing_parameter_is_named_at_once() -> None:
     with pytest.raises(ChangeError) as error:
         rendered(YAML, given={"Wrong": "1", "Alien": "2"})
-    assert "'Wrong' is given but the template does not declare it" in str(error.value)
+    assert "'Wrong' is given but no template declares it" in str(error.value)
     assert "'Alien' is given" in str(error.value)
     assert "'Needed' has no default" in str(error.value)
 
@@ -97,7 +99,7 @@ def test_a_change_has_exactly_one_template() -> None:
 
 
 def test_a_template_too_long_for_a_request_is_refused_in_words() -> None:
-    long = YAML + "# " + "x" * LIMIT
+    long = YAML + "# " + "x" * 51_200
     with pytest.raises(ChangeError, match="at most 51,200 without a bucket"):
         rendered(long, given={"Needed": "1"})
 
