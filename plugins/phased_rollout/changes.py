@@ -49,9 +49,10 @@ class _Templates:
         """Say why they will not have this parameter; nothing if they do. Never names the value."""
         declaring = [template for template in self.all if name in template.declared]
         if not declaring:
-            what = "the template has no" if len(self.all) == 1 else "no template has a"
+            one = len(self.all) == 1
+            what = "the template has no such" if one else "no template has such a"
             names = {known for template in self.all for known in template.declared}
-            return f"{what} such parameter{did_you_mean(name, names) or self._declared()}"
+            return f"{what} parameter{did_you_mean(name, names) or self._declared()}"
         if any(name in t.hidden for t in declaring) and not REFERENCE.fullmatch(value):
             return (
                 "the template says NoEcho, and a value written here would be kept in the records: "

@@ -84,9 +84,10 @@ class _Checks:
             if len(values) > 1 and f"{{{what}}}" not in bucket:
                 each = f"each of the {len(values)} {what}s needs one of its own"
                 self._add(f"{each}: write {{{what}}} in its name", path)
-            too_long = [v for v in values if len(bucket.replace(f"{{{what}}}", v)) > MAX_BUCKET]
-            if too_long:
-                self._add(f"is longer than {MAX_BUCKET} with the {what} in it: shorten it", path)
+        names = [bucket.replace("{account}", a).replace("{region}", r) for a, r in addresses]
+        if any(len(name) > MAX_BUCKET for name in names):
+            what = f"is longer than {MAX_BUCKET} with the account and region in it: shorten it"
+            self._add(what, path)
 
     def _once(self, seen: dict[Any, _Seen], name: Any, path: Path, kind: str) -> None:
         if not isinstance(name, str):

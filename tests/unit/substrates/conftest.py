@@ -176,6 +176,32 @@ class World:
         return [summary["ChangeSetName"] for summary in found]
 
 
+class Killed(BaseException):
+    """The process is gone: nothing may catch this."""
+
+
+def killed_after(call_number: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> bool:
+    """Act in a process that is killed right after that call to AWS; whether it was."""
+    real = sessions.AccountHook.call
+    made = []
+
+    def call(self: Any, operation: str, **arguments: Any) -> dict[str, Any]:
+        reply = real(self, operation, **arguments)
+        made.append(operation)
+        if len(made) == call_number:
+            raise Killed
+        return reply
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sessions.AccountHook, "call", call)
+        try:
+            act()
+        except Killed:
+            sessions.forget()  # as a new process would
+            return True
+    return False
+
+
 @pytest.fixture(scope="session")
 def aws() -> Iterator[SandboxAws]:
     with SandboxAws.start() as running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from phased_rollout.errors import ChangeError, ConfigError, RefusedError, UnreachableError
 from phased_rollout.model.target_state import Difference, Outcome, TargetState
 from phased_rollout.substrates.cloudformation import CloudFormationSubstrate
-from tests.unit.substrates.conftest import APPLY, RESTORE, World
+from tests.unit.substrates.conftest import APPLY, RESTORE, World, killed_after
 
 NOTHING = TargetState(running=None)
 PARAMETER = """\
@@ -333,3 +334,22 @@ def test_a_stack_that_cannot_be_asked_stops_the_step_where_it_is(world: World) -
             world.target, before=before, applied=changed, token=RESTORE, mutation=world.mutation
         )
     assert world.restore(before, changed).outcome is Outcome.DONE
+
+
+def test_an_apply_and_its_restore_killed_after_any_call_resume_and_execute_once(
+    aws: Any, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for call_number in range(1, 60, 3):
+        world = World(aws)
+        world.several("base", "app")
+        wanted = change(world)
+        killed = killed_after(call_number, monkeypatch, partial(world.apply, wanted))
+        assert world.apply(wanted).outcome is Outcome.DONE
+        undo = partial(world.restore, NOTHING, wanted)
+        killed |= killed_after(call_number, monkeypatch, undo)
+        assert undo().outcome is Outcome.DONE
+        for name in ("base", "app"):
+            assert world.started(name) == ["CREATE", "DELETE"]
+        if not killed:
+            break
+    assert call_number > 15
