@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from phased_rollout.aws import AccountHook
@@ -102,17 +103,19 @@ class StackApi:
         found = [ChangeSet.of(summary) for summary in pages]
         return [each for each in found if not each.status.startswith("DELETE_")]
 
-    def create_set(
-        self, name: str, *, stack: Stack | None, body: Mapping[str, Any], client_token: str
-    ) -> ChangeSet:
-        """Create a ChangeSet; one whose reply was lost is found again by its name."""
+    def create_set(self, name: str, *, stack: Stack | None, body: Mapping[str, Any]) -> ChangeSet:
+        """Create a ChangeSet; one whose reply was lost is found again by its name.
+
+        The name is what makes it the only one. A token of the same name might stand for one that
+        was deleted meanwhile, so each has its own.
+        """
         known = stack.parameters if stack else {}
         kept = [key for key in body["hidden"] if key not in body["parameters"] and key in known]
         arguments: dict[str, Any] = {
             "StackName": self.name,
             "ChangeSetName": name,
             "ChangeSetType": "UPDATE" if stack and not stack.is_shell else "CREATE",
-            "ClientToken": f"set-{client_token}",  # the operation has its own
+            "ClientToken": f"{name}-{token_hex(4)}",
             **self._template(body["template"]),
             "Parameters": [
                 *(

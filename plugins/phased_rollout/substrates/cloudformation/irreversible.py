@@ -30,8 +30,8 @@ def irreversible(
         name = f"{change['LogicalResourceId']} ({change.get('ResourceType', '')})"
         if change.get("PolicyAction") in ("Retain", "ReplaceAndRetain"):
             yield (
-                f"{name} leaves its resource {change.get('PhysicalResourceId') or ''} behind, which"
-                " no stack manages then: a rollback does not take it back"
+                f"{name} leaves its resource behind, which no stack manages then: a rollback does "
+                "not take it back"
             )
         if change["Action"] == "Add" and policies.get(change["LogicalResourceId"]) in _RETAINING:
             yield f"{name} is retained: a rollback leaves what was created, and no stack manages it"

@@ -35,6 +35,11 @@ class OneStack:
         """Read what the stack runs."""
         return state_of(self.api, self.api.describe())
 
+    def busy(self) -> Progress | None:
+        """Say that an operation is under way, if one is."""
+        stack = self.api.describe()
+        return waiting(stack) if stack and stack.in_progress else None
+
     def preview(self, artifact: Artifact, *, token: str) -> Preview:
         """Ask CloudFormation by a ChangeSet of its own, and leave nothing behind."""
         return preview(self.api, artifact, names=Names(token))

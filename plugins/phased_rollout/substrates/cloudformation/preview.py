@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from secrets import token_hex
 from typing import Any
 
 from phased_rollout.aws_errors import is_transient
@@ -44,9 +43,7 @@ def preview(api: StackApi, artifact: Artifact, *, names: Names) -> Preview:
     try:
         if stack and (left := api.find_set(name, stack=stack)):  # by a process that was killed
             api.delete_set(api.await_set(left, seconds=PATIENCE))
-        made = api.create_set(
-            name, stack=stack, body=artifact.body, client_token=f"{name}-{token_hex(4)}"
-        )
+        made = api.create_set(name, stack=stack, body=artifact.body)
         return _previewed(api, made, state=state, artifact=artifact)
     finally:
         _leave_nothing(api, made, name=name, own_shell=own_shell)

@@ -20,7 +20,7 @@ from phased_rollout.substrates import Mutation
 from phased_rollout.substrates.cloudformation.one_stack import OneStack
 
 # What an earlier stack gives a later one is not there before it is applied.
-_NOT_YET = re.compile(r"No export named|Unable to fetch parameters|Cannot find ssm parameter")
+_NOT_YET = re.compile(r"No export named \S+|Unable to fetch parameters \[[^\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,18 @@ class SeveralStacks:
                 preview = stack.preview(parts[name], token=_own(token, name))
             except RefusedError as refused:
                 changing = any(each.differences for each in found.values())
-                if not (changing and _NOT_YET.search(str(refused))):
+                missing = _NOT_YET.search(str(refused))
+                if not (changing and missing):
                     raise
-                preview = _unknown(stack.read(), refused)
+                preview = _unknown(stack.read(), missing.group())
             found[name] = preview
         return _merged(found)
 
     def apply(self, artifact: Artifact, *, token: str, mutation: Mutation) -> Progress:
         """Take the next step at the first stack that does not read back its part."""
         parts, ended = _parts(artifact), list[Progress]()
+        if busy := next(filter(None, (stack.busy() for stack in self.stacks.values())), None):
+            return busy
         for name, stack in self.stacks.items():
             progress = stack.apply(parts[name], token=_own(token, name), mutation=mutation)
             if progress.outcome is Outcome.WAITING:
@@ -144,7 +147,7 @@ def _summed(ended: Sequence[Progress], strongest: Outcome) -> Progress:
     )
 
 
-def _unknown(state: TargetState, refused: RefusedError) -> Preview:
+def _unknown(state: TargetState, why: str) -> Preview:
     there = state.running is not None
     return Preview(
         differences=(
@@ -153,7 +156,7 @@ def _unknown(state: TargetState, refused: RefusedError) -> Preview:
                 resource="*",
                 kind="AWS::CloudFormation::Stack",
                 destructive=there,
-                detail=f"cannot be previewed before the stacks ahead of it are applied: {refused}",
+                detail=f"cannot be previewed before the stacks ahead of it are applied: {why}",
             ),
         )
     )

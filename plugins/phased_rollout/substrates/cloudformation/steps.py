@@ -93,16 +93,14 @@ def _prepared(
 ) -> ChangeSet:
     """Give this attempt's ChangeSet: found again, or created."""
     found = api.find_set(name, stack=stack) if stack else None
-    client_token = name
     if found and found.execution == "OBSOLETE":  # somebody changed the stack after it was created
-        client_token = f"{name}-{found.arn.rpartition('/')[2]}"
         with mutation():
             api.delete_set(found)
         found = None
     if found is None:
         api.hook.check_account()
         with mutation():
-            found = api.create_set(name, stack=stack, body=wanted.body, client_token=client_token)
+            found = api.create_set(name, stack=stack, body=wanted.body)
     return api.await_set(found, seconds=STEP)
 
 
