@@ -82,6 +82,21 @@ def test_the_next_stack_waits_until_the_one_before_reads_back(
     assert world.substrate.settled(world.target, token=APPLY)
 
 
+def test_an_operation_on_any_stack_is_waited_for_before_the_first_is_touched(
+    world: World,
+) -> None:
+    world.apply(change(world), token="0000-1")
+    with world.aws.held(world.account):
+        world.client.delete_stack(StackName="app")
+        step = world.substrate.apply(
+            world.target, change(world, Shared="b"), token=APPLY, mutation=world.mutation
+        )
+    assert (step.outcome, "stack 'app': DELETE" in step.reason) == (Outcome.WAITING, True)
+    assert [stack for _, stack in mutations_of(world)][4:] == ["app"]  # by somebody else
+    assert world.apply(change(world, Shared="b")).outcome is Outcome.DONE
+    assert values(world) == ["b-a", "b-a"]
+
+
 def test_both_stacks_come_back_in_the_reverse_order(world: World) -> None:
     world.apply(change(world), token="0000-1")
     before = world.read()
