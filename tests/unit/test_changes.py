@@ -467,3 +467,13 @@ def test_a_template_that_is_too_long_without_a_bucket() -> None:
     assert changes.check_against(change, replace(definition, substrate=with_one)) == []
     at_most = Change(name="x", files={"template.yaml": "x" * 51_200})
     assert changes.check_against(at_most, definition) == []
+
+
+def test_the_short_forms_of_intrinsics_are_read(folder: Path) -> None:
+    (folder / "change.yaml").unlink()
+    (folder / "template.yaml").write_text(
+        "Resources:\n  A:\n    Properties:\n"
+        "      X: !If [C, !GetAtt B.C, !Sub ['${D}', {D: !Ref E}]]\n"
+        "      Y: !Transform {Name: AWS::Include, Parameters: {Location: !ImportValue x}}\n"
+    )
+    assert list(load(folder).files) == ["template.yaml"]
