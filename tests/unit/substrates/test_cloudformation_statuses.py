@@ -193,6 +193,38 @@ def test_what_somebody_could_not_delete_is_refused_with_the_remedy(world: World)
     assert "DELETE_FAILED" in left.reason
 
 
+def test_an_update_that_somebody_left_half_done_is_refused_with_the_remedy(world: World) -> None:
+    world.apply(world.artifact(), token="0000-1")
+    before = world.read()
+    world.aws.deny(account=world.account, resource_type=PARAMETER, reason="no")
+    world.client.update_stack(
+        StackName="app",
+        UsePreviousTemplate=True,
+        Parameters=[{"ParameterKey": "Level", "ParameterValue": "theirs"}],
+        DisableRollback=True,
+    )
+    assert world.settle() == "UPDATE_FAILED"
+    wanted = world.artifact(given={"Level": "debug"})
+    for act in (preview, World.apply):
+        with pytest.raises(RefusedError, match=r"UPDATE_FAILED.*rollback-stack"):
+            act(world, wanted)
+    assert world.restore(before, wanted).outcome is Outcome.LEFT_ALONE
+    assert world.started() == ["CREATE", "UPDATE"]
+
+
+def test_a_creation_that_somebody_left_half_done_is_refused_with_the_remedy(world: World) -> None:
+    world.aws.deny(account=world.account, resource_type=PARAMETER, reason="no")
+    world.client.create_stack(StackName="app", TemplateBody=TEMPLATE, DisableRollback=True)
+    assert world.settle() == "CREATE_FAILED"
+    for act in (preview, World.apply):
+        with pytest.raises(RefusedError, match=r"CREATE_FAILED.*delete the stack"):
+            act(world, world.artifact())
+    left = world.restore(NOTHING, world.artifact())
+    assert left.outcome is Outcome.LEFT_ALONE
+    assert "created by somebody else since: it is CREATE_FAILED" in left.reason
+    assert world.started() == ["CREATE"]
+
+
 def test_an_operation_of_somebody_else_holds_the_preview_as_unreachable(world: World) -> None:
     world.apply(world.artifact(), token="0000-1")
     with world.aws.held(world.account):

@@ -32,7 +32,7 @@ _RUNNING = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-_SHELL_OF_OURS = "phased-"  # begins the name of every ChangeSet that is made here
+_APPLIES, _PREVIEWS = "phased-rollout-", "phased-preview-"  # begin the names of all ChangeSets here
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class Names:
     @property
     def rollout(self) -> str:
         """Start of the names of all that this rollout applies and restores."""
-        return f"phased-rollout-{_slug(self.token.partition('-')[0])}-"
+        return f"{_APPLIES}{_slug(self.token.partition('-')[0])}-"
 
     @property
     def previews(self) -> str:
         """Start of the names of all that this rollout previews."""
-        return f"phased-preview-{_slug(self.token.partition('-')[0])}-"
+        return f"{_PREVIEWS}{_slug(self.token.partition('-')[0])}-"
 
     @property
     def attempt(self) -> str:
@@ -152,8 +152,8 @@ def refuse_unusable(api: StackApi, stack: Stack | None) -> None:
     if stack and stack.status in OF_STATUS:
         raise RefusedError(broken(api, stack))
     if stack and stack.is_shell:
-        theirs = [s.name for s in api.sets(stack) if not s.name.startswith(_SHELL_OF_OURS)]
-        if theirs:
+        names = [found.name for found in api.sets(stack)]
+        if theirs := [name for name in names if not name.startswith((_APPLIES, _PREVIEWS))]:
             raise RefusedError(
                 f"{words_of(api)} is about to be created by somebody else: it is in {stack.words} "
                 f"with the ChangeSets {', '.join(theirs)}: have them executed or deleted, then try "
