@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ from phased_rollout.model.definition import Definition
 
 SETTINGS = "change.yaml"
 TEMPLATES = ("template.yaml", "template.yml", "template.json")
+IN_A_REQUEST = 51_200
 MAX_BYTES = 1_000_000
+"""Bytes of a template: what CloudFormation takes in a request, and from a bucket."""
 
-_REFERENCE = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):[^{}]+\}\}")
+REFERENCE = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):[^{}]+\}\}")
+"""A dynamic reference, which stands for a value that is kept elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +38,64 @@ class _Template:
     declared: frozenset[str]
     hidden: frozenset[str]
 
+
+@dataclass(frozen=True, slots=True)
+class _Templates:
+    """All templates of a change."""
+
+    all: tuple[_Template, ...]
+
     def problem(self, name: str, value: str) -> str:
-        """Say why it will not have this parameter; nothing when it will. Never names the value."""
-        if name not in self.declared:
-            known = ", ".join(sorted(self.declared)) or "none"
-            close = did_you_mean(name, self.declared) or f": it declares {known}"
-            return f"the template has no such parameter{close}"
-        if name in self.hidden and not _REFERENCE.fullmatch(value):
+        """Say why they will not have this parameter; nothing if they do. Never names the value."""
+        declaring = [template for template in self.all if name in template.declared]
+        if not declaring:
+            one = len(self.all) == 1
+            what = "the template has no such" if one else "no template has such a"
+            names = {known for template in self.all for known in template.declared}
+            return f"{what} parameter{did_you_mean(name, names) or self._declared()}"
+        if any(name in t.hidden for t in declaring) and not REFERENCE.fullmatch(value):
             return (
                 "the template says NoEcho, and a value written here would be kept in the records: "
                 "write a dynamic reference, such as {{resolve:secretsmanager:…}}"
             )
         return ""
 
+    def _declared(self) -> str:
+        each = {t.file: ", ".join(sorted(t.declared)) or "none" for t in self.all}
+        if len(each) == 1:
+            return f": it declares {next(iter(each.values()))}"
+        return ": " + "; ".join(f"{file} declares {names}" for file, names in each.items())
 
-def load(source: str, *, base: Path, given: Mapping[str, Any]) -> Change:
+
+def templates_of(definition: Definition) -> tuple[str, ...]:
+    """Name the files that a definition of several stacks wants; none: one of ``TEMPLATES``."""
+    if definition.substrate.kind != "cloudformation":
+        return ()
+    stacks = definition.substrate.options.get("stacks") or ()
+    return tuple(dict.fromkeys(stack["template"] for stack in stacks))
+
+
+def load(
+    source: str, *, base: Path, given: Mapping[str, Any], templates: Sequence[str] = ()
+) -> Change:
     """Read a change folder, once; what is returned no longer depends on it.
 
     :param source: the folder; relative to ``base``, or absolute
     :param given: parameters of this run, as JSON values; they win over those of the folder
+    :param templates: the files that must be there; none: exactly one of ``TEMPLATES``
     :raises ChangeError: with every problem, one a line, each with file and line where it has one
     """
     folder = Path(os.path.normpath(base / source))
     problems: list[str] = []
-    files = _files(folder, problems)
-    template = _template(folder, [name for name in TEMPLATES if name in files], problems)
-    settings = _settings(files[SETTINGS], template, problems) if SETTINGS in files else Settings()
-    values = dict(_given(given, template, problems))
-    if problems or template is None:
+    files = _files(folder, templates, problems)
+    read = _templates(folder, files, templates, problems)
+    settings = _settings(files[SETTINGS], read, problems) if SETTINGS in files else Settings()
+    values = dict(_given(given, read, problems))
+    if problems or read is None:
         raise ChangeError("\n".join(problems))
     return Change(
         name=folder.name,
-        files={template.file: template.text},
+        files={template.file: template.text for template in read.all},
         description=settings.description,
         parameters=settings.parameters,
         channels=settings.overrides.channels,
@@ -78,7 +107,7 @@ def load(source: str, *, base: Path, given: Mapping[str, Any]) -> Change:
 
 
 def check_against(change: Change, definition: Definition) -> list[str]:
-    """Say which overrides are for a channel or target that the definition does not have."""
+    """Say which overrides are for nothing that the definition has, and what it cannot submit."""
     channels = {channel.name for channel in definition.channels}
     targets = {t.name for c in definition.channels for t in (*c.targets, *c.on_hold)}
     sides = (
@@ -91,10 +120,22 @@ def check_against(change: Change, definition: Definition) -> list[str]:
         for kind, key, overrides, known in sides
         for name in overrides
         if name not in known
-    ]
+    ] + list(_too_long(change, definition))
 
 
-def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
+def _too_long(change: Change, definition: Definition) -> Iterator[str]:
+    if definition.substrate.kind != "cloudformation" or definition.substrate.options.get("bucket"):
+        return
+    for name, text in change.files.items():
+        if (size := len(text.encode())) > IN_A_REQUEST:
+            yield (
+                f"change {change.name!r}: {name}: {size:,} bytes, but CloudFormation takes at most "
+                f"{IN_A_REQUEST:,} without a bucket: set `bucket` in the substrate of "
+                f"{definition.name}"
+            )
+
+
+def _files(folder: Path, templates: Sequence[str], problems: list[str]) -> dict[str, Path]:
     """Give the files to read; note whatever else is there."""
     try:
         entries = sorted(folder.iterdir())
@@ -106,7 +147,7 @@ def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
     except (OSError, ValueError) as error:
         problems.append(f"{folder}: cannot be read: {error}")
     else:
-        known = (SETTINGS, *TEMPLATES)
+        known = (SETTINGS, *(templates or TEMPLATES))
         ignored = [e for e in entries if e.name.startswith((".", "README"))]
         for entry in entries:
             if entry.name not in known and entry not in ignored:
@@ -121,15 +162,29 @@ def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
     return {}
 
 
-def _template(folder: Path, names: list[str], problems: list[str]) -> _Template | None:
-    if len(names) != 1:
-        if folder.is_dir():
-            found = f"found {' and '.join(names)}" if names else "found none"
-            problems.append(f"{folder}: {found}: keep exactly one of {', '.join(TEMPLATES)}")
+def _templates(
+    folder: Path, files: Mapping[str, Path], wanted: Sequence[str], problems: list[str]
+) -> _Templates | None:
+    if not folder.is_dir():
         return None
-    noted = Problems(str(folder / names[0]))
-    text = read_text(folder / names[0], noted, limit=MAX_BYTES)
-    parsed = None if text is None else _parsed(text, names[0], noted)
+    found = [name for name in wanted or TEMPLATES if name in files]
+    if not wanted and len(found) != 1:
+        what = f"found {' and '.join(found)}" if found else "found none"
+        problems.append(f"{folder}: {what}: keep exactly one of {', '.join(TEMPLATES)}")
+        return None
+    problems.extend(
+        f"{folder}: found no {name}, which the rollout's `stacks` ask for: add it"
+        for name in wanted
+        if name not in found
+    )
+    read = [_template(folder / name, problems) for name in found]
+    return _Templates(tuple(each for each in read if each)) if all(read) else None
+
+
+def _template(file: Path, problems: list[str]) -> _Template | None:
+    noted = Problems(str(file))
+    text = read_text(file, noted, limit=MAX_BYTES)
+    parsed = None if text is None else _parsed(text, file.name, noted)
     if isinstance(parsed, dict):
         resources, parameters = parsed.get("Resources"), parsed.get("Parameters") or {}
         if not isinstance(resources, dict) or not resources:
@@ -144,7 +199,7 @@ def _template(folder: Path, names: list[str], problems: list[str]) -> _Template 
     no_echo = {
         n for n, p in parameters.items() if isinstance(p, dict) and _is_true(p.get("NoEcho"))
     }
-    return _Template(names[0], text, frozenset(parameters), frozenset(no_echo))
+    return _Template(file.name, text, frozenset(parameters), frozenset(no_echo))
 
 
 def _parsed(text: str, name: str, noted: Problems) -> Any:
@@ -166,15 +221,15 @@ def _is_true(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-def _settings(file: Path, template: _Template | None, problems: list[str]) -> Settings:
+def _settings(file: Path, templates: _Templates | None, problems: list[str]) -> Settings:
     noted = Problems(str(file))
     text = read_text(file, noted, limit=MAX_BYTES)
     document = None if text is None else parse(text, noted, scalars=Scalars.AS_WRITTEN)
     settings = validated(Settings, document, noted) if document else None
-    if settings and document and template:
+    if settings and document and templates:
         for path, parameters in _places(settings):
             for name, value in parameters.items():
-                if what := template.problem(name, value):
+                if what := templates.problem(name, value):
                     noted.add(what, line=document.find((*path, name))[0], path=(*path, name))
     problems.extend(noted.texts())
     return settings or Settings()
@@ -191,7 +246,7 @@ def _places(settings: Settings) -> Iterator[tuple[tuple[str, ...], Mapping[str, 
 
 
 def _given(
-    given: Mapping[str, Any], template: _Template | None, problems: list[str]
+    given: Mapping[str, Any], templates: _Templates | None, problems: list[str]
 ) -> Iterator[tuple[str, str]]:
     for name, value in given.items():
         try:
@@ -199,7 +254,7 @@ def _given(
         except ValueError as error:
             what = str(error)
         else:
-            what = template.problem(name, text) if template else ""
+            what = templates.problem(name, text) if templates else ""
             yield name, text
         if what:
             problems.append(f"parameter {name!r} of this run: {what}")

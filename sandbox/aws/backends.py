@@ -33,15 +33,11 @@ def set_alarm_state(name: str, state: str, *, reason: str, account: str, region:
         alarm.update_state(reason, "{}", state)
 
 
-def read_object(bucket: str, key: str) -> bytes | None:
-    """An object of any account's bucket, or None; bucket names are global."""
+def read_object(bucket: str, key: str, *, account: str) -> bytes | None:
+    """An object of an account's own bucket, or None."""
     from moto.s3.models import s3_backends  # noqa: PLC0415 loading a service costs seconds
 
-    owner = s3_backends.bucket_accounts.get(bucket)
-    if owner is None:
-        return None
-    partition, account = owner
-    found = s3_backends[account][partition].get_object(bucket, key)
+    found = s3_backends[account]["aws"].get_object(bucket, key)
     return None if found is None else bytes(found.value)
 
 

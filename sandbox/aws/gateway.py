@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws import alarms
+from sandbox.aws import alarms, buckets
 from sandbox.aws.cloudformation.service import NAMESPACE, CloudFormation
 from sandbox.aws.errors import AwsError
 from sandbox.aws.faults import Fault, Faults, injected_error
@@ -116,6 +116,8 @@ class Gateway:
         if (request.service, request.operation) == ("sts", "GetCallerIdentity"):
             result = caller_identity(caller)
             return render_result(request.operation, result, namespace=STS_NAMESPACE)
+        if request.service == "s3":
+            buckets.check_owner(environ, caller)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         status, headers, body = _call_wsgi(self.moto, environ)
         if status == http.HTTPStatus.OK and alarms.is_paged(request):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from phased_rollout import changes
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
+from phased_rollout.model.definition import AdapterSpec
 from tests.builders import a_channel, a_definition
 
 TEMPLATE = """\
@@ -401,3 +403,77 @@ def test_whatever_is_in_the_folder_is_a_change_or_a_problem(
     else:
         text = change.files["template.yaml"]
     assert text
+
+
+def several(folder: Path, given: Mapping[str, Any] | None = None) -> Change:
+    """Load the change of a definition that has two stacks."""
+    return changes.load(
+        folder.name, base=folder.parent, given=given or {}, templates=["base.yaml", "app.json"]
+    )
+
+
+@pytest.fixture
+def two(folder: Path) -> Path:
+    (folder / "template.yaml").rename(folder / "base.yaml")
+    text = '{"Parameters": {"Size": {}, "Names": {}}, "Resources": {"A": {"Type": "B"}}}'
+    (folder / "app.json").write_text(text)
+    return folder
+
+
+def test_each_stack_of_a_definition_has_its_template(two: Path) -> None:
+    assert sorted(several(two, {"Size": 3, "Names": "x"}).files) == ["app.json", "base.yaml"]
+
+
+def test_a_template_that_a_stack_wants_is_not_there(two: Path) -> None:
+    (two / "app.json").rename(two / "ap.json")
+    with pytest.raises(ChangeError) as error:
+        several(two)
+    assert str(error.value).splitlines() == [
+        f"{two}/ap.json: unknown file, did you mean 'app.json'?",
+        f"{two}: found no app.json, which the rollout's `stacks` ask for: add it",
+    ]
+
+
+def test_a_parameter_that_none_of_the_templates_declares(two: Path) -> None:
+    (two / "change.yaml").write_text("parameters:\n  Alien: 1\n  Size: 3\n  Password: x\n")
+    with pytest.raises(ChangeError) as error:
+        several(two)
+    assert str(error.value).splitlines() == [
+        f"{two}/change.yaml:2: parameters.Alien: no template has such a parameter: base.yaml "
+        "declares Days, Names, Password; app.json declares Names, Size",
+        f"{two}/change.yaml:4: parameters.Password: {NO_ECHO}",
+    ]
+
+
+def test_a_definition_tells_which_templates_its_stacks_want() -> None:
+    stacks = [{"name": n, "template": f"{n}.yaml"} for n in ("base", "app")]
+    of_two = AdapterSpec("cloudformation", {"stacks": stacks})
+    definition = replace(a_definition(a_channel("test", targets=1)), substrate=of_two)
+    assert changes.templates_of(definition) == ("base.yaml", "app.yaml")
+    of_another = replace(definition, substrate=AdapterSpec("other", {"stacks": 3}))
+    assert changes.templates_of(of_another) == ()
+    assert changes.templates_of(a_definition(a_channel("test", targets=1))) == ()
+
+
+def test_a_template_that_is_too_long_without_a_bucket() -> None:
+    change = Change(name="x", files={"template.yaml": "x" * 51_201})
+    definition = a_definition(a_channel("test", targets=1))
+    assert changes.check_against(change, definition) == [
+        "change 'x': template.yaml: 51,201 bytes, but CloudFormation takes at most 51,200 without "
+        "a bucket: set `bucket` in the substrate of accounts"
+    ]
+    spec = definition.substrate
+    with_one = replace(spec, options={**spec.options, "bucket": "templates"})
+    assert changes.check_against(change, replace(definition, substrate=with_one)) == []
+    at_most = Change(name="x", files={"template.yaml": "x" * 51_200})
+    assert changes.check_against(at_most, definition) == []
+
+
+def test_the_short_forms_of_intrinsics_are_read(folder: Path) -> None:
+    (folder / "change.yaml").unlink()
+    (folder / "template.yaml").write_text(
+        "Resources:\n  A:\n    Properties:\n"
+        "      X: !If [C, !GetAtt B.C, !Sub ['${D}', {D: !Ref E}]]\n"
+        "      Y: !Transform {Name: AWS::Include, Parameters: {Location: !ImportValue x}}\n"
+    )
+    assert list(load(folder).files) == ["template.yaml"]

@@ -118,6 +118,21 @@ def test_a_plan_shows_channels_in_order_with_what_each_gets(
     ]
 
 
+def test_a_rollout_of_several_stacks_is_validated_and_planned_with_all_its_templates(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stacks = "stacks: [{name: s, template: base.yaml}, {name: t, template: app.yaml}]"
+    file.write_text(CHANNELS.replace("stack: s", stacks))
+    folder = file.parent / "changes" / "longer"
+    (folder / "template.yaml").rename(folder / "base.yaml")
+    assert main(["validate", str(file)]) == 1
+    problem = "found no app.yaml, which the rollout's `stacks` ask for: add it"
+    assert capsys.readouterr().err == f"accounts: {folder}: {problem}\n"
+    (folder / "app.yaml").write_text("Resources: {A: {Type: B}}\n")
+    assert main(["validate", str(file)]) == 0
+    assert main(["plan", "accounts", "--config", str(file)]) == 0
+
+
 def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "accounts", "--config", str(file), "--json"]) == 0
     change = changes.load("changes/longer", base=file.parent, given={})

@@ -417,7 +417,7 @@ def test_words_that_yaml_reads_as_booleans_or_numbers(
                 "3: rollouts.a.channels: has no value: name at least one channel",
                 "3: rollouts.a.substrate.connection: missing: set it",
                 "3: rollouts.a.substrate.role: missing: set it",
-                "3: rollouts.a.substrate.stack: missing: set it",
+                "3: rollouts.a.substrate.stack: missing: set it, or stacks",
             ],
         ),
     ],
@@ -499,6 +499,90 @@ def test_one_stack_is_in_one_definition(file: Path) -> None:
 def test_another_stack_of_the_same_account_may_be_in_another_definition(file: Path) -> None:
     found = load(file, GOOD + SECOND.replace("STACK", "network"))
     assert list(found.definitions) == ["accounts", "network"]
+
+
+SEVERAL = """\
+      stacks:
+        - {name: network, template: network.yaml}
+        - name: service
+          template: service.json
+          capabilities: [CAPABILITY_IAM]
+          service_role: cloudformation
+      bucket: "templates-{account}-{region}"
+"""
+
+
+def test_several_stacks_stand_in_their_order_in_the_options(file: Path) -> None:
+    text = changed("      stack: baseline\n", SEVERAL)
+    assert load(file, text).definitions["accounts"].substrate.options == {
+        "connection": "aws",
+        "role": "phased-rollout",
+        "region": "eu-central-1",
+        "bucket": "templates-{account}-{region}",
+        "stacks": [
+            {"name": "network", "template": "network.yaml"},
+            {
+                "name": "service",
+                "template": "service.json",
+                "capabilities": ["CAPABILITY_IAM"],
+                "service_role": "cloudformation",
+            },
+        ],
+    }
+
+
+STACKS = "rollouts.accounts.substrate.stacks"
+BUCKET = "rollouts.accounts.substrate.bucket"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problems"),
+    [
+        ("stacks:\n", "stack: x\n      stacks:\n", [f"12: {STACKS}: stack is set as well: remove "
+         "one of the two"]),
+        ("name: network,", "name: service,", [f"13: {STACKS}[1].name: the stack 'service' is there "
+         "already (substrate.stacks[0], line 12): remove one of the two"]),
+        ("network.yaml", "../x.yaml", [f"12: {STACKS}[0].template: ../x.yaml is no template's file "
+         "name: write one such as network.yaml, of a file in the change's folder"]),
+        ("network.yaml", "change.yaml", [f"12: {STACKS}[0].template: change.yaml is no template's "
+         "file name: write one such as network.yaml, of a file in the change's folder"]),
+        (", template: network.yaml", "", [f"12: {STACKS}[0].template: missing: set it"]),
+        ("template: network", "tempalte: network", [
+            f"12: {STACKS}[0].tempalte: unknown key, did you mean 'template'?",
+            f"12: {STACKS}[0].template: missing: set it",
+        ]),
+        ("-{account}-{region}", "", [
+            f"17: {BUCKET}: each of the 2 regions needs one of its own: write {{region}} in its "
+            "name",
+            f"17: {BUCKET}: each of the 3 accounts needs one of its own: write {{account}} in its "
+            "name",
+        ]),
+        ("templates-", "Templates-", [f"17: {BUCKET}: Templates-{{account}}-{{region}} is no "
+         "bucket name: write small letters, digits, '.' and '-', {account} and {region}"]),
+        ("templates-", "x" * 45, [f"17: {BUCKET}: is longer than 63 with the account and region "
+         "in it: shorten it"]),
+        ("service_role: cl", "service_role: arn:aws:iam::000000000001:role/cl", [
+            f"{line}: {place}.account: the substrate's role is one of account 000000000001: write "
+            "its name only"
+            for line, place in (
+                (28, "rollouts.accounts.channels[1].targets[0]"),
+                (29, "rollouts.accounts.channels[1].targets[1]"),
+            )
+        ]),
+    ],
+)  # fmt: skip
+def test_several_stacks_that_make_no_sense(
+    file: Path, old: str, new: str, problems: list[str]
+) -> None:
+    text = changed("      stack: baseline\n", SEVERAL)
+    assert old in text
+    assert problems_of(file, text.replace(old, new, 1)) == problems
+
+
+def test_one_of_several_stacks_is_in_one_definition_too(file: Path) -> None:
+    text = changed("      stack: baseline\n", SEVERAL) + SECOND.replace("STACK", "service")
+    (problem,) = problems_of(file, text)
+    assert "stack service of account 000000000003 in us-east-1 is there already" in problem
 
 
 @pytest.mark.parametrize(

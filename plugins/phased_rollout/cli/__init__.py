@@ -174,7 +174,12 @@ def _targets(found: Config) -> Iterator[tuple[Definition, Channel, Target]]:
 
 
 def _change(found: Config, definition: Definition, source: str) -> Change:
-    change = changes.load(source, base=Path(found.source).parent, given={})
+    change = changes.load(
+        source,
+        base=Path(found.source).parent,
+        given={},
+        templates=changes.templates_of(definition),
+    )
     if problems := changes.check_against(change, definition):
         raise ChangeError("\n".join(problems))
     return change

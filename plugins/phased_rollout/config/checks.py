@@ -18,6 +18,8 @@ from phased_rollout.model.definition import GateKind, Waves
 MAX_WAVES = 1024
 """Airflow's ``[core] max_map_length``: a channel's waves are one mapped task."""
 
+MAX_BUCKET = 63
+
 _ROLE_ACCOUNT = re.compile(r"arn:[^:]*:iam::(\d{12}):")
 
 Raw = Mapping[str, Any]
@@ -50,6 +52,8 @@ class _Checks:
         channels: dict[Any, _Seen] = {}
         names: dict[Any, _Seen] = {}
         addresses: dict[Any, _Seen] = {}
+        if substrate.get("kind") == "cloudformation":
+            self._cloudformation(substrate, (*path, "substrate"))
         for position, channel in _mappings(rollout.get("channels")):
             here: Path = (*path, "channels", position)
             self._once(channels, channel.get("name"), (*here, "name"), "channel")
@@ -59,6 +63,31 @@ class _Checks:
                 self._address(target, there, substrate, addresses)
             self._policy(channel, here, (channel, _mapping(rollout.get("defaults")), defaults))
             self._gate(channel, here, rollout, defaults)
+        if substrate.get("kind") == "cloudformation":
+            self._bucket(substrate.get("bucket"), addresses, (*path, "substrate", "bucket"))
+
+    def _cloudformation(self, substrate: Raw, path: Path) -> None:
+        if "stack" in substrate and "stacks" in substrate:
+            self._add("stack is set as well: remove one of the two", (*path, "stacks"))
+        if "stack" not in substrate and "stacks" not in substrate:
+            self._add("missing: set it, or stacks", (*path, "stack"))
+        names: dict[Any, _Seen] = {}
+        for number, stack in _mappings(substrate.get("stacks")):
+            self._once(names, stack.get("name"), (*path, "stacks", number, "name"), "stack")
+
+    def _bucket(self, bucket: Any, addresses: dict[Any, _Seen], path: Path) -> None:
+        """Bucket names are global, and a bucket is in one region."""
+        if not isinstance(bucket, str):
+            return
+        for number, what in enumerate(("account", "region")):
+            values = {address[number] for address in addresses}
+            if len(values) > 1 and f"{{{what}}}" not in bucket:
+                each = f"each of the {len(values)} {what}s needs one of its own"
+                self._add(f"{each}: write {{{what}}} in its name", path)
+        names = [bucket.replace("{account}", a).replace("{region}", r) for a, r in addresses]
+        if any(len(name) > MAX_BUCKET for name in names):
+            what = f"is longer than {MAX_BUCKET} with the account and region in it: shorten it"
+            self._add(what, path)
 
     def _once(self, seen: dict[Any, _Seen], name: Any, path: Path, kind: str) -> None:
         if not isinstance(name, str):
@@ -80,15 +109,17 @@ class _Checks:
             self._add("missing: set it here or in the substrate", (*path, "region"))
         if not isinstance(account, str) or not isinstance(region, str):
             return
-        for key in ("role", "service_role"):
-            self._role(substrate.get(key), account, (*path, "account"))
+        stacks = [stack for _, stack in _mappings(substrate.get("stacks"))]
+        roles = [substrate.get("role"), *(s.get("service_role") for s in (substrate, *stacks))]
+        for role in roles:
+            self._role(role, account, (*path, "account"))
         what = f"account {account} in {region}"
         if not self._claim(addresses, (account, region), path, what, 2):
             return
-        stack = substrate.get("stack")
-        if isinstance(stack, str):
-            what = f"stack {stack} of {what}"
-            self._claim(self._stacks, (account, region, stack), path, what, 0)
+        for stack in [substrate.get("stack"), *(stack.get("name") for stack in stacks)]:
+            if isinstance(stack, str):
+                named = f"stack {stack} of {what}"
+                self._claim(self._stacks, (account, region, stack), path, named, 0)
 
     def _claim(
         self, seen: dict[Any, _Seen], address: Any, path: Path, what: str, shared: int

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
-from phased_rollout.config.fields import WRITTEN, Day, Maybe, Strict, TargetName, Text, matching
+from phased_rollout.config.fields import (
+    WRITTEN,
+    Day,
+    Maybe,
+    Strict,
+    TargetName,
+    Text,
+    filled,
+    matching,
+)
 from phased_rollout.config.problems import did_you_mean
 
 OTHER = "kind=other"
@@ -31,6 +40,21 @@ Role = Annotated[
     matching(
         r"(arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/)?([\w+=,.@{}-]+/)*[\w+=,.@{}-]{1,80}",
         "is no IAM role: write its name, such as phased-rollout, or its ARN",
+    ),
+]
+TemplateFile = Annotated[
+    str,
+    matching(
+        r"(?!change\.)[A-Za-z0-9_][\w.-]{0,99}\.(yaml|yml|json)",
+        "is no template's file name: write one such as network.yaml, of a file in the change's "
+        "folder",
+    ),
+]
+Bucket = Annotated[
+    str,
+    matching(
+        r"([a-z0-9.-]|\{account\}|\{region\}){3,63}",
+        "is no bucket name: write small letters, digits, '.' and '-', {account} and {region}",
     ),
 ]
 Capability = Literal["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -117,12 +141,27 @@ class OtherTarget(BaseModel):
         return dict(self.__pydantic_extra__)
 
 
+class OneOfStacks(Strict):
+    """One of several stacks of a target.
+
+    :param template: file in the change's folder
+    :param service_role: and capabilities: of this stack, in place of and besides the substrate's
+    """
+
+    name: StackName
+    template: TemplateFile
+    service_role: Maybe[Role] = None
+    capabilities: Maybe[list[Capability]] = None
+
+
 class CloudFormation(Strict):
-    """One stack in every account.
+    """One stack in every account, or several in order.
 
     :param connection: Airflow connection that may assume the role
     :param role: role to assume in each target's account: its name, or an ARN with ``{account}``
+    :param stacks: applied in this order and restored in the reverse one; in place of ``stack``
     :param region: of every target that names none
+    :param bucket: in each account, for templates that are too long for a request
     :param service_role: role that CloudFormation itself uses
     :param capabilities: granted to every change, besides those that it asks for
     """
@@ -130,9 +169,11 @@ class CloudFormation(Strict):
     kind: SubstrateKind
     connection: ConnectionId
     role: Role
-    stack: StackName
+    stack: Maybe[StackName] = None
+    stacks: Maybe[Annotated[list[OneOfStacks], filled("name at least one stack")]] = None
     region: Maybe[Region] = None
     external_id: Maybe[ExternalId] = None
+    bucket: Maybe[Bucket] = None
     service_role: Maybe[Role] = None
     capabilities: Maybe[list[Capability]] = None
 

@@ -96,7 +96,12 @@ class PlanOperator(RolloutOperator):
         source = params["change"] or self.planned.change
         if not source:
             raise GuardError("no change: name its folder in the Dag param 'change'")
-        change = changes.load(source, base=Path(self.base), given=params["parameters"] or {})
+        change = changes.load(
+            source,
+            base=Path(self.base),
+            given=params["parameters"] or {},
+            templates=changes.templates_of(self.planned),
+        )
         if problems := changes.check_against(change, self.planned):
             raise ChangeError("\n".join(problems))
         return change

@@ -10,7 +10,12 @@ from typing import Any
 from sandbox.aws.cloudformation import views
 from sandbox.aws.cloudformation.compare import NO_CHANGES, compare, has_changes
 from sandbox.aws.cloudformation.engine import USER, Engine
-from sandbox.aws.cloudformation.intake import flag, read_desired, stack_name
+from sandbox.aws.cloudformation.intake import (
+    flag,
+    missing_capabilities,
+    read_desired,
+    stack_name,
+)
 from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Region, Stack
 from sandbox.aws.cloudformation.registry import (
     find_change_set,
@@ -70,7 +75,7 @@ class ChangeSets:
         if kind == "UPDATE":
             stack = need_stack(region, params)
             check_updatable(stack)
-            return stack, read_desired(params, region=region, stack=stack)
+            return stack, read_desired(params, region=region, stack=stack, reviewed=True)
         if kind != "CREATE":
             raise validation_error(f"ChangeSetType {kind} is not available in the sandbox.")
         if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
@@ -79,10 +84,10 @@ class ChangeSets:
                 f"changeSet [{name}]."
             )
         if stack is not None:
-            return stack, read_desired(params, region=region, stack=stack)
+            return stack, read_desired(params, region=region, stack=stack, reviewed=True)
         shell = region.add(stack_name(params), "REVIEW_IN_PROGRESS")
         try:
-            desired = read_desired(params, region=region, stack=shell)
+            desired = read_desired(params, region=region, stack=shell, reviewed=True)
         except AwsError:  # a refused request leaves nothing behind
             del region.stacks[shell.name], region.archive[shell.arn]
             raise
@@ -186,9 +191,12 @@ def _mismatch(known: ChangeSet, params: Json) -> str | None:
 
 
 def _evaluate(stack: Stack, change_set: ChangeSet) -> None:
-    old = stack.desired
-    changes = compare(old=old, new=change_set.desired, resources=stack.resources)
-    if old is not None and not has_changes(old=old, new=change_set.desired, changes=changes):
+    old, new = stack.desired, change_set.desired
+    if missing := missing_capabilities(new.template, new.capabilities, reviewed=True):
+        change_set.status, change_set.reason = "FAILED", missing
+        return
+    changes = compare(old=old, new=new, resources=stack.resources)
+    if old is not None and not has_changes(old=old, new=new, changes=changes):
         change_set.status, change_set.reason = "FAILED", NO_CHANGES
         return
     change_set.changes = changes

@@ -82,12 +82,15 @@ class Engine:
         stack.enter("DELETE_IN_PROGRESS", reason=USER)
         self._later(_Run(operation, None, "ROLLBACK"), self._delete)
 
-    def start_continue_rollback(self, stack: Stack, *, skip: frozenset[str]) -> None:
+    def start_continue_rollback(
+        self, stack: Stack, *, token: str | None, skip: frozenset[str]
+    ) -> None:
         """Try again what a failed rollback could not undo, but for the resources to skip."""
         run = self._stuck.pop(stack.arn, None)
         if run is None:
             raise AwsError("InternalFailure", "nothing is known of the rollback", status=500)
         run.operation.undo = [item for item in run.operation.undo if item[1].logical_id not in skip]
+        stack.token = token
         stack.enter("UPDATE_ROLLBACK_IN_PROGRESS", reason=USER)
         self._later(run, self._roll_back_update)
 

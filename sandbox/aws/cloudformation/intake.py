@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sandbox.aws import backends
+from sandbox.aws import backends, buckets
 from sandbox.aws.cloudformation.desired import Place, Submission, build_desired
 from sandbox.aws.cloudformation.model import Desired, Json, Region, Stack
 from sandbox.aws.cloudformation.parameters import resolve_parameters
@@ -20,7 +20,7 @@ from sandbox.aws.cloudformation.templates import (
 from sandbox.aws.errors import AwsError, validation_error
 
 _STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
-_VIRTUAL_HOST = re.compile(r"(.+)\.s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com")
+_S3_HOST = re.compile(r"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?")
 _MAX_TAGS = 50
 
 
@@ -45,7 +45,7 @@ def stack_name(params: Mapping[str, Any]) -> str:
     return name
 
 
-def template_text(params: Mapping[str, Any], *, current: Desired | None) -> str:
+def template_text(params: Mapping[str, Any], *, current: Desired | None, account: str) -> str:
     """The text of the template, from the body, a bucket, or the stack itself."""
     body, url = params.get("TemplateBody"), params.get("TemplateURL")
     previous = flag(params, "UsePreviousTemplate")
@@ -59,7 +59,7 @@ def template_text(params: Mapping[str, Any], *, current: Desired | None) -> str:
             )
         return str(body)
     if url is not None:
-        return _from_bucket(str(url))
+        return _from_bucket(str(url), account=account)
     if current is None:
         raise validation_error(
             "Cannot specify usePreviousTemplate as true for a changeSetType CREATE"
@@ -67,26 +67,48 @@ def template_text(params: Mapping[str, Any], *, current: Desired | None) -> str:
     return current.text
 
 
-def _from_bucket(url: str) -> str:
+def _from_bucket(url: str, *, account: str) -> str:
+    """Read with the caller's rights, so never another account's bucket."""
     parts = urlsplit(url)
+    host = _S3_HOST.fullmatch(parts.hostname or "")
+    if parts.scheme != "https" or host is None:
+        raise validation_error("TemplateURL must be a supported URL.")
     path = unquote(parts.path.lstrip("/"))
-    virtual = _VIRTUAL_HOST.fullmatch(parts.hostname or "")
-    bucket, key = (virtual.group(1), path) if virtual else tuple(path.partition("/")[::2])
-    content = backends.read_object(bucket, key)
+    bucket, key = (host.group(1), path) if host.group(1) else tuple(path.partition("/")[::2])
+    owner = buckets.owner_of(bucket)
+    if owner is None:
+        raise _s3_error("The specified bucket does not exist")
+    if owner != account:
+        raise _s3_error("Access Denied")
+    content = backends.read_object(bucket, key, account=account)
     if content is None:
-        raise validation_error(f"S3 error: Access Denied for {url}")
+        raise _s3_error("The specified key does not exist.")
     if len(content) > MAX_URL_BYTES:
         raise validation_error(f"Template may not exceed {MAX_URL_BYTES} bytes in size.")
     return content.decode()
 
 
-def read_desired(params: Mapping[str, Any], *, region: Region, stack: Stack) -> Desired:
-    """Check a submission for ``stack`` and resolve it; ``AwsError`` for what is refused."""
+def _s3_error(what: str) -> AwsError:
+    more = "http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"
+    return validation_error(f"S3 error: {what}\nFor more information check {more}")
+
+
+def read_desired(
+    params: Mapping[str, Any], *, region: Region, stack: Stack, reviewed: bool = False
+) -> Desired:
+    """Check a submission for ``stack`` and resolve it; ``AwsError`` for what is refused.
+
+    A change set, which is reviewed, needs no leave to expand macros, and is told of any other that
+    is missing only once they were expanded.
+    """
     current = stack.desired
-    text = template_text(params, current=current)
+    text = template_text(params, current=current, account=region.account)
     template = parse_template(text)
     capabilities = tuple(listed(params, "Capabilities") or ())
-    _check_capabilities(template, capabilities)
+    if not (reviewed and template.get("Transform")) and (
+        missing := missing_capabilities(template, capabilities, reviewed=reviewed)
+    ):
+        raise AwsError("InsufficientCapabilitiesException", missing)
     submission = Submission(
         text=text,
         parameters=resolve_parameters(
@@ -112,12 +134,17 @@ def place_of(region: Region, stack: Stack) -> Place:
     return Place(region.account, region.name, stack.name, stack.arn, region.exports())
 
 
-def _check_capabilities(template: Mapping[str, Any], given: tuple[str, ...]) -> None:
+def missing_capabilities(
+    template: Mapping[str, Any], given: tuple[str, ...], *, reviewed: bool
+) -> str | None:
+    """What CloudFormation says when a template needs a capability that was not granted."""
+    if template.get("Transform") and not reviewed and "CAPABILITY_AUTO_EXPAND" not in given:
+        return "Requires capabilities : [CAPABILITY_AUTO_EXPAND]"
     required = required_capabilities(template)
     enough = set(required) | ({"CAPABILITY_NAMED_IAM"} if required else set())
     if required and not enough & set(given):
-        message = f"Requires capabilities : [{', '.join(required)}]"
-        raise AwsError("InsufficientCapabilitiesException", message)
+        return f"Requires capabilities : [{', '.join(required)}]"
+    return None
 
 
 def _tags(params: Mapping[str, Any], *, current: Desired | None) -> dict[str, str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
+import json
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from sandbox.aws.cloudformation.model import Parameter
@@ -53,12 +56,15 @@ class Scope:
         self._conditions: Mapping[str, Any] = template.get("Conditions") or {}
         self._functions: dict[str, Callable[[Any, Lookup], Any]] = {
             "Fn::Base64": lambda a, _: base64.b64encode(str(a).encode()).decode(),
+            "Fn::Cidr": lambda a, _: _subnets(str(a[0]), count=int(a[1]), bits=int(a[2])),
             "Fn::FindInMap": lambda a, _: self._mappings[a[0]][str(a[1])][a[2]],
             "Fn::GetAZs": lambda a, _: [(a or str(pseudo["AWS::Region"])) + z for z in _ZONES],
             "Fn::ImportValue": lambda a, _: self._import(a),
             "Fn::Join": lambda a, _: str(a[0]).join(_text(item) for item in a[1]),
+            "Fn::Length": lambda a, _: len(a),
             "Fn::Select": lambda a, _: a[1][int(a[0])],
             "Fn::Split": lambda a, _: str(a[1]).split(a[0]),
+            "Fn::ToJsonString": lambda a, _: json.dumps(a, separators=(",", ":")),
         }
 
     def holds(self, condition: str) -> bool:
@@ -146,6 +152,11 @@ class Scope:
         if name not in self._exports:
             raise validation_error(f"No export named {name} found.")
         return self._exports[name]
+
+
+def _subnets(block: str, *, count: int, bits: int) -> list[str]:
+    network = ipaddress.ip_network(block)
+    return [str(n) for n in islice(network.subnets(new_prefix=network.max_prefixlen - bits), count)]
 
 
 def _reference(name: str) -> dict[str, Any]:

@@ -167,8 +167,8 @@ class Operation:
             self._event(logical_id, made.type, "UPDATE_COMPLETE", resource=before)
             self._remove(made, how="Delete")
         else:
-            self.stack.resources.pop(logical_id, None)
             self._remove(made, how=self._creation_policy(logical_id))
+            self.stack.resources.pop(logical_id, None)
 
     def _creation_policy(self, logical_id: str) -> str:
         """A rollback deletes what it created, unless DeletionPolicy says Retain, plainly."""

@@ -46,7 +46,7 @@ class Queries:
         return {"StackEvents": shown, "NextToken": token}
 
     def template(self, region: Region, params: Json) -> Json:
-        """The text as it was submitted, to the last byte."""
+        """The text as it was submitted, but for characters beyond ASCII, which AWS loses."""
         if params.get("ChangeSetName"):
             text = need_change_set(region, params)[1].desired.text
         else:
@@ -54,13 +54,14 @@ class Queries:
             if stack.desired is None:
                 raise validation_error(f"Template for stack {stack.name} does not exist")
             text = stack.desired.text
+        text = text.encode("ascii", "replace").decode()
         return {"TemplateBody": text, "StagesAvailable": ["Original", "Processed"]}
 
     def template_summary(self, region: Region, params: Json) -> Json:
         if params.get("StackName"):
             text = str(self.template(region, {"StackName": params["StackName"]})["TemplateBody"])
         else:
-            text = template_text(params, current=None)
+            text = template_text(params, current=None, account=region.account)
         template = parse_template(text)
         types = sorted({resource["Type"] for resource in template["Resources"].values()})
         return {
@@ -71,8 +72,8 @@ class Queries:
             "Version": template.get("AWSTemplateFormatVersion"),
         }
 
-    def validate(self, region: Region, params: Json) -> Json:  # noqa: ARG002 the handlers' form
-        template = parse_template(template_text(params, current=None))
+    def validate(self, region: Region, params: Json) -> Json:
+        template = parse_template(template_text(params, current=None, account=region.account))
         keys = ("ParameterKey", "DefaultValue", "NoEcho", "Description")
         return {
             "Parameters": [{k: p[k] for k in keys} for p in described_parameters(template)],

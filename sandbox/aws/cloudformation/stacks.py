@@ -106,7 +106,8 @@ class Stacks:
                 f"Stack:{stack.arn} is in {stack.status} state and can not continue rollback."
             )
         skip = frozenset(listed(params, "ResourcesToSkip") or ())
-        self.engine.start_continue_rollback(stack, skip=skip)
+        token = params.get("ClientRequestToken")
+        self.engine.start_continue_rollback(stack, token=token, skip=skip)
         return {}
 
 

@@ -25,6 +25,7 @@ _PSEUDO = frozenset(
     for name in ("AccountId", "NotificationARNs", "NoValue", "Partition", "Region", "StackId",
                  "StackName", "URLSuffix")
 )  # fmt: skip
+_TRANSFORMS = ("AWS::LanguageExtensions",)
 _SUB = re.compile(r"\$\{([^!}][^}]*)\}")
 _IAM = re.compile(r"AWS::IAM::(?:AccessKey|Group|InstanceProfile|ManagedPolicy|Policy|Role|User|"
                   r"UserToGroupAddition)$")  # fmt: skip
@@ -67,8 +68,10 @@ def parse_template(text: str) -> Mapping[str, Any]:
         raise validation_error(
             "Template format error: At least one Resources member must be defined."
         )
-    if template.get("Transform"):
-        raise validation_error("Transforms are not available in this region of the sandbox.")
+    transforms = template.get("Transform") or []
+    for name in [transforms] if isinstance(transforms, str) else transforms:
+        if name not in _TRANSFORMS:
+            raise validation_error(f"No transform named {name} found.")
     _check_resources(template)
     _check_references(template)
     return template

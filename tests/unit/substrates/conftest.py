@@ -30,16 +30,20 @@ Resources:
 Outputs:
   Where: {Value: !Ref Setting}
 """
+STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 _accounts = itertools.count(100000000001)
 
 
 class World:
-    """One account of the embedded AWS, and the substrate that changes it."""
+    """One region of an account of the embedded AWS, and the substrate that changes it."""
 
-    def __init__(self, aws: SandboxAws) -> None:
+    def __init__(
+        self, aws: SandboxAws, *, account: str | None = None, region: str = REGION
+    ) -> None:
         self.aws = aws
-        self.account = str(next(_accounts))
-        self.target = Target("playground-1", {"account": self.account, "region": REGION})
+        self.account = account or str(next(_accounts))
+        self.region = region
+        self.target = Target(f"in-{region}", {"account": self.account, "region": region})
         self.options: dict[str, Any] = {"connection": "aws", "role": "rollout", "stack": "app"}
         self.mutations = 0
 
@@ -50,17 +54,28 @@ class World:
 
     @property
     def client(self) -> Any:
-        return self.aws.client("cloudformation", self.account)
+        return self.client_of("cloudformation")
+
+    def client_of(self, service: str) -> Any:
+        return self.aws.client(service, self.account, region=self.region)
+
+    def several(self, *names: str, **options: Any) -> None:
+        """Let the target have these stacks, in order; each has the template ``<name>.yaml``."""
+        self.options.pop("stack", None)
+        stacks = [{"name": name, "template": f"{name}.yaml"} for name in names]
+        self.options |= {"stacks": stacks, **options}
 
     @contextmanager
     def mutation(self) -> Iterator[None]:
         self.mutations += 1
         yield
 
-    def artifact(self, template: str = TEMPLATE, **change: Any) -> Artifact:
+    def artifact(
+        self, template: str = TEMPLATE, *, files: dict[str, str] | None = None, **change: Any
+    ) -> Artifact:
         name = "template.json" if template.lstrip().startswith("{") else "template.yaml"
         return self.substrate.render(
-            Change(name="change", files={name: template}, **change),
+            Change(name="change", files=files or {name: template}, **change),
             channel="playground",
             target=self.target,
         )
@@ -102,25 +117,89 @@ class World:
         return len(self.calls(operation)) - len(refused)
 
     def value(self) -> str | None:
-        ssm = self.aws.client("ssm", self.account)
-        found = ssm.get_parameters(Names=["/app/level"])["Parameters"]
-        return str(found[0]["Value"]) if found else None
+        return self.values("/app/level")[0]
 
-    def by_hand(self, level: str) -> None:
+    def values(self, *names: str) -> list[str | None]:
+        """Values of SSM parameters; None for one that is not there."""
+        ssm = self.client_of("ssm")
+        found = {p["Name"]: p["Value"] for p in ssm.get_parameters(Names=names)["Parameters"]}
+        return [found.get(name) for name in names]
+
+    def started(self, name: str = "app") -> list[str]:
+        """What was ever started on stacks of that name, as their events tell, oldest first."""
+        pages = self.client.get_paginator("list_stacks").paginate()
+        arns = [
+            s["StackId"] for page in pages for s in page["StackSummaries"] if s["StackName"] == name
+        ]
+        found = []
+        for arn in reversed(arns):
+            events = self.client.get_paginator("describe_stack_events").paginate(StackName=arn)
+            own = [
+                e["ResourceStatus"]
+                for page in events
+                for e in page["StackEvents"]
+                if e["PhysicalResourceId"] == arn and e["ResourceStatus"] in STARTS
+            ]
+            found += reversed(own)
+        return [status.removesuffix("_IN_PROGRESS") for status in found]
+
+    def status(self, name: str = "app") -> str | None:
+        """The status of a stack; None when there is none."""
+        for page in self.client.get_paginator("describe_stacks").paginate():
+            for stack in page["Stacks"]:
+                if stack["StackName"] == name:
+                    return str(stack["StackStatus"])
+        return None
+
+    def settle(self, name: str = "app") -> str | None:
+        """Wait until nothing is in progress on a stack; gives its status."""
+        return poll(
+            lambda: self.status(name),
+            until=lambda status: not (status or "").endswith("_IN_PROGRESS"),
+            seconds=10,
+        )
+
+    def by_hand(self, level: str, *, stack: str = "app") -> None:
         """Change the stack as a colleague at the console would."""
         self.client.update_stack(
-            StackName="app",
+            StackName=stack,
             UsePreviousTemplate=True,
             Parameters=[{"ParameterKey": "Level", "ParameterValue": level}],
         )
         self.client.get_waiter("stack_update_complete").wait(
-            StackName="app", WaiterConfig={"Delay": 0.1, "MaxAttempts": 50}
+            StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 50}
         )
 
     def left(self) -> list[str]:
         """Names of the ChangeSets that the stack still has."""
         found = self.client.list_change_sets(StackName="app")["Summaries"]
         return [summary["ChangeSetName"] for summary in found]
+
+
+class Killed(BaseException):
+    """The process is gone: nothing may catch this."""
+
+
+def killed_after(call_number: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> bool:
+    """Act in a process that is killed right after that call to AWS; whether it was."""
+    real = sessions.AccountHook.call
+    made = []
+
+    def call(self: Any, operation: str, **arguments: Any) -> dict[str, Any]:
+        reply = real(self, operation, **arguments)
+        made.append(operation)
+        if len(made) == call_number:
+            raise Killed
+        return reply
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sessions.AccountHook, "call", call)
+        try:
+            act()
+        except Killed:
+            sessions.forget()  # as a new process would
+            return True
+    return False
 
 
 @pytest.fixture(scope="session")

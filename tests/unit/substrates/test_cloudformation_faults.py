@@ -10,33 +10,7 @@ import pytest
 from phased_rollout import aws as sessions
 from phased_rollout.errors import GuardError, UnreachableError
 from phased_rollout.model.target_state import Outcome, TargetState
-from tests.unit.substrates.conftest import World
-
-
-class Killed(BaseException):
-    """The process is gone: nothing may catch this."""
-
-
-def killed_after(call_number: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> bool:
-    """Act in a process that is killed right after that call to AWS; whether it was."""
-    real = sessions.AccountHook.call
-    made = []
-
-    def call(self: Any, operation: str, **arguments: Any) -> dict[str, Any]:
-        reply = real(self, operation, **arguments)
-        made.append(operation)
-        if len(made) == call_number:
-            raise Killed
-        return reply
-
-    with monkeypatch.context() as patched:
-        patched.setattr(sessions.AccountHook, "call", call)
-        try:
-            act()
-        except Killed:
-            sessions.forget()  # as a new process would
-            return True
-    return False
+from tests.unit.substrates.conftest import TEMPLATE, World, killed_after
 
 
 def test_an_apply_killed_after_any_call_resumes_and_executes_once(
@@ -121,13 +95,19 @@ def test_a_lost_acknowledgement_is_reconciled_and_nothing_is_done_twice(
     world: World, operation: str, fault: str
 ) -> None:
     world.apply(world.artifact(), token="0000-1")
+    before = world.read()
     world.aws.clear_calls()
-    world.aws.fault(fault, account=world.account, operation=operation)
     change = world.artifact(given={"Level": "debug"})
+    world.aws.fault(fault, account=world.account, operation=operation)
     assert world.apply(change).outcome is Outcome.DONE
-    assert len(world.calls("CreateChangeSet")) == 1
-    assert len(world.calls("ExecuteChangeSet")) == 1
     assert world.value() == "debug"
+    world.aws.fault(fault, account=world.account, operation=operation)
+    assert world.restore(before, change).outcome is Outcome.DONE
+    assert world.value() == "info"
+    assert world.aws.faults() == []
+    assert len(world.calls("CreateChangeSet")) == 2
+    assert len(world.calls("ExecuteChangeSet")) == 2
+    assert world.started() == ["CREATE", "UPDATE", "UPDATE"]
 
 
 @pytest.mark.parametrize("fault", ["lost_reply", "lost_503"])
@@ -136,7 +116,41 @@ def test_a_lost_acknowledgement_of_a_deletion_is_reconciled(world: World, fault:
     world.apply(change)
     world.aws.fault(fault, account=world.account, operation="DeleteStack")
     assert world.restore(TargetState(running=None), change).outcome is Outcome.DONE
+    assert world.aws.faults() == []
     assert len(world.calls("DeleteStack")) == 1
+    assert world.started() == ["CREATE", "DELETE"]
+
+
+@pytest.mark.parametrize("fault", ["lost_reply", "lost_503"])
+def test_a_changeset_whose_deletion_was_not_acknowledged_is_gone_and_that_is_seen(
+    world: World, fault: str
+) -> None:
+    """By a preview, by an apply that changes nothing, and by a restore that clears up."""
+    world.apply(world.artifact(), token="0000-1")
+    before = world.read()
+
+    def deleted_at_once(act: Callable[[], Any]) -> Any:
+        world.aws.clear_calls()
+        world.aws.fault(fault, account=world.account, operation="DeleteChangeSet")
+        done = act()
+        assert world.aws.faults() == []
+        assert len(world.calls("DeleteChangeSet")) == 1
+        assert world.left() == []
+        return done
+
+    change = world.artifact(given={"Level": "debug"})
+    found = deleted_at_once(lambda: world.substrate.preview(world.target, change, token="aaaa-p"))
+    assert len(found.differences) == 1
+    commented = world.artifact("# a comment\n" + TEMPLATE)
+    assert deleted_at_once(lambda: world.apply(commented)).outcome is Outcome.UNCHANGED
+    world.client.create_change_set(
+        StackName="app",
+        ChangeSetName="phased-rollout-aaaa-1",
+        UsePreviousTemplate=True,
+        Parameters=[{"ParameterKey": "Level", "ParameterValue": "debug"}],
+    )
+    assert deleted_at_once(lambda: world.restore(before, change)).outcome is Outcome.DONE
+    assert world.started() == ["CREATE"]
 
 
 @pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet"])

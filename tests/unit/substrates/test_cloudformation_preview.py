@@ -100,12 +100,15 @@ def test_a_preview_whose_reply_was_lost_is_found_again(world: Any) -> None:
     assert shells(world) == []
 
 
-def test_a_shell_with_somebody_elses_changeset_stays(world: Any) -> None:
+def test_a_stack_that_somebody_is_about_to_create_is_refused_and_left_as_it_is(world: Any) -> None:
     world.client.create_change_set(
         StackName="app", ChangeSetName="theirs", ChangeSetType="CREATE", TemplateBody=TOPIC
     )
-    assert len(previewed(world, world.artifact()).differences) == 1
+    for act in (lambda: previewed(world, world.artifact()), lambda: world.apply(world.artifact())):
+        with pytest.raises(RefusedError, match=r"by somebody else.*theirs: have them executed"):
+            act()
     assert world.left() == ["theirs"]
+    assert world.done("CreateChangeSet") == 1
 
 
 def test_what_a_killed_preview_left_is_cleared_away(world: Any) -> None:
@@ -129,11 +132,3 @@ def test_a_lost_noecho_value_is_noted(world: Any) -> None:
     world.apply(world.artifact(template))
     notes = previewed(world, world.artifact(given={"Level": "debug"})).irreversible
     assert notes == ("the earlier value of the NoEcho parameter 'Secret' cannot be restored",)
-
-
-def test_a_stack_that_needs_mending_is_refused_with_the_remedy(world: Any) -> None:
-    world.aws.deny(account=world.account, resource_type="AWS::SSM::Parameter")
-    with pytest.raises(RefusedError):
-        world.apply(world.artifact())
-    with pytest.raises(RefusedError, match="delete the stack"):
-        previewed(world, world.artifact())

@@ -9,7 +9,13 @@ import pytest
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.target_state import Artifact
-from phased_rollout.substrates.cloudformation.template import LIMIT, declared, parsed, render
+from phased_rollout.substrates.cloudformation.spec import StackSpec
+from phased_rollout.substrates.cloudformation.template import (
+    artifact,
+    declared,
+    parsed,
+    render,
+)
 
 YAML = """\
 Parameters:
@@ -30,15 +36,16 @@ Resources:
 def rendered(template: str, name: str = "template.yaml", **change: Any) -> Artifact:
     return render(
         Change(name="c", files={name: template}, **change),
+        [StackSpec("app")],
         channel="test",
         target="t1",
-        capabilities=(),
-    )
+        has_bucket=False,
+    )["app"]
 
 
 def test_scalars_of_yaml_stay_the_text_that_was_written() -> None:
-    artifact = rendered(YAML, given={"Needed": "1"})
-    assert artifact.body["parameters"] == {
+    found = rendered(YAML, given={"Needed": "1"})
+    assert found.body["parameters"] == {
         "Account": "0123",
         "Ratio": "0.10",
         "On": "yes",
@@ -71,7 +78,7 @@ def test_parameters_come_from_the_change_its_channel_its_target_and_the_operator
 def test_every_undeclared_and_every_missing_parameter_is_named_at_once() -> None:
     with pytest.raises(ChangeError) as error:
         rendered(YAML, given={"Wrong": "1", "Alien": "2"})
-    assert "'Wrong' is given but the template does not declare it" in str(error.value)
+    assert "'Wrong' is given but no template declares it" in str(error.value)
     assert "'Alien' is given" in str(error.value)
     assert "'Needed' has no default" in str(error.value)
 
@@ -97,7 +104,7 @@ def test_a_change_has_exactly_one_template() -> None:
 
 
 def test_a_template_too_long_for_a_request_is_refused_in_words() -> None:
-    long = YAML + "# " + "x" * LIMIT
+    long = YAML + "# " + "x" * 51_200
     with pytest.raises(ChangeError, match="at most 51,200 without a bucket"):
         rendered(long, given={"Needed": "1"})
 
@@ -112,10 +119,10 @@ def test_a_literal_value_for_a_noecho_parameter_is_refused_without_repeating_it(
 def test_a_noecho_reference_is_kept_for_the_apply_but_is_no_part_of_the_digest() -> None:
     template = "Parameters: {P: {Type: String, NoEcho: true}}\nResources: {A: {Type: X}}"
     reference = "{{resolve:secretsmanager:db:SecretString:password}}"
-    artifact = rendered(template, given={"P": reference})
-    assert artifact.body["parameters"] == {"P": reference}
-    assert artifact.body["hidden"] == ["P"]
-    assert artifact.digest == rendered(template).digest
+    found = rendered(template, given={"P": reference})
+    assert found.body["parameters"] == {"P": reference}
+    assert found.body["hidden"] == ["P"]
+    assert found.digest == rendered(template).digest
 
 
 def test_the_digest_ignores_what_does_not_read_back() -> None:
@@ -149,3 +156,36 @@ def test_aliases_are_shared_not_expanded() -> None:
         for p, n in zip("abcdefghij", "bcdefghijk", strict=True)
     )
     assert declared(parsed(bomb + "Resources: {A: {Type: X}}")) == {}
+
+
+TAGS = """\
+Parameters: {A: {Type: String, Default: 1}}
+Resources:
+  X:
+    Type: T
+    Condition: C
+    Properties:
+      All:
+        - !Ref A
+        - !GetAtt X.Y.Z
+        - !GetAtt [X, Y]
+        - !Sub "${A} ${!B}"
+        - !Sub ["${B}", {B: !ImportValue {"Fn::Sub": "${A}-x"}}]
+        - !If [C, !FindInMap [M, !Ref A, k], !Ref "AWS::NoValue"]
+        - !Join [",", !Split [";", !Select [0, !GetAZs ""]]]
+        - !Base64 {"Fn::Join": ["", []]}
+        - !Cidr [!GetAtt V.CidrBlock, 6, 8]
+        - !Transform {Name: AWS::Include, Parameters: {Location: s3://b/k}}
+        - !And [!Condition C, !Or [!Not [!Equals [a, b]], !Condition D]]
+        - !Length [1]
+        - !ToJsonString {a: b}
+"""
+
+
+def test_a_template_with_every_short_form_has_the_digest_of_what_reads_back() -> None:
+    wanted = rendered(TAGS)
+    read_back = artifact(
+        TAGS.rstrip(), parameters={"A": "1"}, hidden=frozenset(), tags={}, capabilities=()
+    )
+    assert wanted.body["parameters"] == {"A": "1"}
+    assert wanted.digest == read_back.digest

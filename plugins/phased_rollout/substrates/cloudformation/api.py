@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from phased_rollout.aws import AccountHook
 from phased_rollout.aws_errors import RefusedByAwsError
+from phased_rollout.changes import IN_A_REQUEST
 from phased_rollout.errors import UnreachableError
+from phased_rollout.substrates.cloudformation.bucket import keep
+from phased_rollout.substrates.cloudformation.remedies import mended
 from phased_rollout.substrates.cloudformation.stack import ChangeSet, Operation, Stack
 
 _EVENTS_LOOKED_AT = 300  # to find out whether an operation was ours
@@ -41,11 +45,20 @@ class StackApi:
 
     :param name: the stack's name
     :param service_role: ARN of the role CloudFormation itself works with
+    :param bucket: for templates that are too long for a request
     """
 
-    def __init__(self, hook: AccountHook, *, name: str, service_role: str | None = None) -> None:
+    def __init__(
+        self,
+        hook: AccountHook,
+        *,
+        name: str,
+        service_role: str | None = None,
+        bucket: str | None = None,
+    ) -> None:
         self.hook = hook
         self.name = name
+        self.bucket = bucket
         self._role = {"RoleARN": service_role} if service_role else {}
 
     def describe(self, arn: str | None = None) -> Stack | None:
@@ -90,18 +103,20 @@ class StackApi:
         found = [ChangeSet.of(summary) for summary in pages]
         return [each for each in found if not each.status.startswith("DELETE_")]
 
-    def create_set(
-        self, name: str, *, stack: Stack | None, body: Mapping[str, Any], client_token: str
-    ) -> ChangeSet:
-        """Create a ChangeSet; one whose reply was lost is found again by its name."""
+    def create_set(self, name: str, *, stack: Stack | None, body: Mapping[str, Any]) -> ChangeSet:
+        """Create a ChangeSet; one whose reply was lost is found again by its name.
+
+        The name is what makes it the only one. A token of the same name might stand for one that
+        was deleted meanwhile, so each has its own.
+        """
         known = stack.parameters if stack else {}
         kept = [key for key in body["hidden"] if key not in body["parameters"] and key in known]
         arguments: dict[str, Any] = {
             "StackName": self.name,
             "ChangeSetName": name,
             "ChangeSetType": "UPDATE" if stack and not stack.is_shell else "CREATE",
-            "ClientToken": f"set-{client_token}",  # the operation has its own
-            "TemplateBody": body["template"],
+            "ClientToken": f"{name}-{token_hex(4)}",
+            **self._template(body["template"]),
             "Parameters": [
                 *(
                     {"ParameterKey": key, "ParameterValue": value}
@@ -117,7 +132,9 @@ class StackApi:
             reply = self.hook.call("create_change_set", **arguments)
         except (UnreachableError, RefusedByAwsError) as error:
             if isinstance(error, RefusedByAwsError) and error.code not in _MADE_ALREADY:
-                raise
+                raise RefusedByAwsError(
+                    mended(str(error)), code=error.code, said=error.said
+                ) from error
             found = self.find_set(name)
             if found is None:
                 raise
@@ -125,6 +142,11 @@ class StackApi:
         return ChangeSet(
             arn=reply["Id"], name=name, status="CREATE_PENDING", stack_arn=reply["StackId"]
         )
+
+    def _template(self, text: str) -> dict[str, str]:
+        if self.bucket is None or len(text.encode()) <= IN_A_REQUEST:
+            return {"TemplateBody": text}
+        return {"TemplateURL": keep(self.hook, self.bucket, text)}
 
     def await_set(self, change_set: ChangeSet, *, seconds: float) -> ChangeSet:
         """Wait a little until CloudFormation has worked the ChangeSet out."""
@@ -144,6 +166,10 @@ class StackApi:
             if error.code in _BUSY:
                 raise UnreachableError(str(error)) from error
             if error.code not in _NO_SUCH_SET and not _is_missing(error):
+                raise
+        except UnreachableError:  # perhaps it was done
+            found = self.find_set(change_set.arn)
+            if found and not found.status.startswith("DELETE_"):
                 raise
 
     def execute(self, change_set: ChangeSet, *, client_token: str) -> None:
@@ -177,6 +203,19 @@ class StackApi:
         except UnreachableError:
             found = self.describe(stack.arn)
             if found and not found.status.startswith("DELETE_"):
+                raise
+
+    def continue_rollback(self, stack: Stack, *, client_token: str) -> None:
+        """Try again to undo a failed update; a lost reply is settled by looking."""
+        try:
+            self.hook.call(
+                "continue_update_rollback",
+                StackName=stack.arn,
+                ClientRequestToken=client_token,
+                **self._role,
+            )
+        except UnreachableError:
+            if self.operation(stack.arn, token=client_token) is None:
                 raise
 
     def drop_shell(self, stack_arn: str, *, client_token: str) -> None:

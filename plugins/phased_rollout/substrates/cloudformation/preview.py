@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from secrets import token_hex
 from typing import Any
 
 from phased_rollout.aws_errors import is_transient
 from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Artifact, Difference, Preview, TargetState
 from phased_rollout.substrates.cloudformation.api import StackApi
-from phased_rollout.substrates.cloudformation.stack import ChangeSet
-from phased_rollout.substrates.cloudformation.states import Names, refuse_broken, state_of, words_of
-from phased_rollout.substrates.cloudformation.template import LIMIT
+from phased_rollout.substrates.cloudformation.irreversible import irreversible
+from phased_rollout.substrates.cloudformation.remedies import mended
+from phased_rollout.substrates.cloudformation.stack import ChangeSet, Stack
+from phased_rollout.substrates.cloudformation.states import (
+    Names,
+    is_created_by,
+    refuse_unusable,
+    state_of,
+    words_of,
+)
+from phased_rollout.substrates.cloudformation.steps import REMAINS
 
 PATIENCE = 120.0  # seconds that a preview waits for its ChangeSet
 
@@ -22,7 +29,9 @@ def preview(api: StackApi, artifact: Artifact, *, names: Names) -> Preview:
     stack = api.describe()
     if stack and stack.in_progress:
         raise UnreachableError(f"{words_of(api)}: cannot be previewed now: {stack.words}")
-    refuse_broken(api, stack)
+    if stack and stack.status in REMAINS and is_created_by(api, stack, names):
+        return Preview(differences=(_anew(api, stack),))
+    refuse_unusable(api, stack)
     state = state_of(api, stack)
     if state.digest == artifact.digest:
         return Preview()
@@ -34,9 +43,7 @@ def preview(api: StackApi, artifact: Artifact, *, names: Names) -> Preview:
     try:
         if stack and (left := api.find_set(name, stack=stack)):  # by a process that was killed
             api.delete_set(api.await_set(left, seconds=PATIENCE))
-        made = api.create_set(
-            name, stack=stack, body=artifact.body, client_token=f"{name}-{token_hex(4)}"
-        )
+        made = api.create_set(name, stack=stack, body=artifact.body)
         return _previewed(api, made, state=state, artifact=artifact)
     finally:
         _leave_nothing(api, made, name=name, own_shell=own_shell)
@@ -66,12 +73,30 @@ def _previewed(
     if made.status != "CREATE_COMPLETE":
         if is_transient(made.reason):
             raise UnreachableError(f"{words_of(api)}: its preview failed: {made.reason}")
-        raise RefusedError(f"{words_of(api)} refuses the change: {made.reason or made.status}")
-    found = tuple(_difference(change) for change in api.changes(made))
+        raise RefusedError(
+            f"{words_of(api)} refuses the change: {mended(made.reason or made.status)}"
+        )
+    changes = list(api.changes(made))
     return Preview(
-        differences=found or (_of_no_resource(api),),
-        irreversible=tuple(_irreversible(state, artifact)),
+        differences=tuple(_difference(change) for change in changes) or (_of_no_resource(api),),
+        notes=tuple(_tags_removed(state, artifact)),
+        irreversible=tuple(irreversible(state, artifact, changes, has_bucket=bool(api.bucket))),
     )
+
+
+def _anew(api: StackApi, stack: Stack) -> Difference:
+    return Difference(
+        action="Add",
+        resource=api.name,
+        kind="AWS::CloudFormation::Stack",
+        detail=f"deletes first what its failed creation by this rollout left: {stack.status}",
+    )
+
+
+def _tags_removed(state: TargetState, artifact: Artifact) -> Iterator[str]:
+    earlier = state.running.body["tags"] if state.running else {}
+    if removed := sorted(set(earlier) - set(artifact.body["tags"])):
+        yield f"removes tags that the change does not declare: {', '.join(removed)}"
 
 
 def _of_no_resource(api: StackApi) -> Difference:
@@ -111,15 +136,3 @@ def _difference(change: Mapping[str, Any]) -> Difference:
 
 
 _ACTIONS = {"Dynamic": "Modify", "Import": "Add"}
-
-
-def _irreversible(state: TargetState, artifact: Artifact) -> Iterator[str]:
-    """Say what a rollback could not bring back."""
-    if state.running is None:
-        return
-    earlier = state.running.body
-    for name in earlier["hidden"]:
-        if name not in artifact.body["hidden"] or name in artifact.body["parameters"]:
-            yield f"the earlier value of the NoEcho parameter {name!r} cannot be restored"
-    if len(earlier["template"].encode()) > LIMIT:
-        yield f"the earlier template is longer than {LIMIT:,} bytes and cannot be restored"

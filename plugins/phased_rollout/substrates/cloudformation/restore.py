@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from phased_rollout.errors import RefusedError
-from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
+from phased_rollout.model.target_state import Artifact, Outcome, Progress
 from phased_rollout.substrates import Mutation
-from phased_rollout.substrates.cloudformation.api import StackApi, poll
+from phased_rollout.substrates.cloudformation.api import StackApi
+from phased_rollout.substrates.cloudformation.remedies import OF_STATUS
 from phased_rollout.substrates.cloudformation.stack import Stack
 from phased_rollout.substrates.cloudformation.states import (
-    REMEDIES,
     Names,
     broken,
     refuse_unrestorable,
@@ -16,7 +16,7 @@ from phased_rollout.substrates.cloudformation.states import (
     waiting,
     words_of,
 )
-from phased_rollout.substrates.cloudformation.steps import STEP, advance
+from phased_rollout.substrates.cloudformation.steps import STEP, advance, deleted
 
 
 def drop_unexecuted(
@@ -52,29 +52,42 @@ def to_earlier(
     api: StackApi,
     stack: Stack | None,
     *,
-    before: TargetState,
+    earlier: Artifact,
     applied: Artifact,
     names: Names,
     mutation: Mutation,
 ) -> Progress:
     """Put the earlier configuration back, unless somebody else changed the stack since."""
     state = state_of(api, stack)
-    if before.running is None or state.digest == before.digest:
+    if state.digest == earlier.digest:
         return Progress(Outcome.DONE, f"{words_of(api)} runs what it ran before")
     if state.digest == applied.digest:
-        refuse_unrestorable(api, before.running)
-        progress = advance(api, stack, before.running, name=names.attempt, mutation=mutation)
+        refuse_unrestorable(api, earlier)
+        progress = advance(api, stack, earlier, names=names, mutation=mutation)
         if progress.outcome is Outcome.DONE:
             return Progress(Outcome.DONE, f"{words_of(api)} runs again what it ran before")
         return progress
-    if stack and stack.status in REMEDIES and _is_ours(api, stack, names):
-        raise RefusedError(broken(api, stack))
+    if stack and stack.status in OF_STATUS and _is_ours(api, stack, names):
+        return _undone(api, stack, names=names, mutation=mutation)
     found = f"it is {stack.words}" if stack else "it does not exist any more"
     return Progress(
         Outcome.LEFT_ALONE,
         f"{words_of(api)} was changed by somebody else since: {found} and runs neither what was "
         "applied nor what ran before",
     )
+
+
+def _undone(api: StackApi, stack: Stack, *, names: Names, mutation: Mutation) -> Progress:
+    """Let CloudFormation try once more to undo an update of this rollout that it could not undo."""
+    token = f"{names.attempt}-continue"
+    tried = api.operation(stack.arn, token=token)
+    if stack.status != "UPDATE_ROLLBACK_FAILED" or (tried and not tried.running):
+        causes = "; ".join(tried.failures) if tried else ""
+        raise RefusedError(broken(api, stack) + (f": {causes}" if causes else ""))
+    api.hook.check_account()
+    with mutation():
+        api.continue_rollback(stack, client_token=token)
+    return Progress(Outcome.WAITING, f"{words_of(api)}: CloudFormation tries again to undo")
 
 
 def to_absence(api: StackApi, *, applied: Artifact, names: Names, mutation: Mutation) -> Progress:
@@ -93,18 +106,7 @@ def to_absence(api: StackApi, *, applied: Artifact, names: Names, mutation: Muta
     if not created or not (runs_it or ours):
         return Progress(
             Outcome.LEFT_ALONE,
-            f"{words_of(api)} was {'changed' if created else 'created'} by somebody else since",
+            f"{words_of(api)} was {'changed' if created else 'created'} by somebody else since: "
+            f"it is {stack.words}",
         )
-    if (attempt := api.operation(stack.arn, token=names.attempt)) and not attempt.running:
-        causes = "; ".join(attempt.failures) or stack.reason
-        raise RefusedError(f"{words_of(api)} could not be deleted ({attempt.status}): {causes}")
-    if stack.protected:
-        raise RefusedError(
-            f"{words_of(api)} was created by this rollout but has termination protection: "
-            "turn that off and try again, or keep the stack"
-        )
-    api.hook.check_account()
-    with mutation():
-        api.delete(stack, client_token=names.attempt)
-    left = poll(lambda: api.describe(stack.arn), until=lambda s: s is None, seconds=STEP)
-    return gone if left is None else waiting(left)
+    return deleted(api, stack, client_token=names.attempt, mutation=mutation) or gone

@@ -9,14 +9,15 @@ from phased_rollout.errors import ChangeError, RefusedError
 from phased_rollout.model.digest import digest_of
 from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
 from phased_rollout.substrates.cloudformation.api import StackApi
+from phased_rollout.substrates.cloudformation.remedies import OF_STATUS
 from phased_rollout.substrates.cloudformation.stack import Stack
 from phased_rollout.substrates.cloudformation.template import (
     HIDDEN,
-    LIMIT,
     artifact,
     canonical,
     declared,
     parsed,
+    too_long,
 )
 
 # After a failed update was rolled back, the stack runs the earlier configuration, whole: its digest
@@ -31,17 +32,7 @@ _RUNNING = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-REMEDIES = {
-    "ROLLBACK_COMPLETE": "its creation failed and nothing of it is left: delete the stack",
-    "ROLLBACK_FAILED": "its creation failed and could not be undone: delete the stack",
-    "CREATE_FAILED": "its creation failed: delete the stack",
-    "DELETE_FAILED": "it could not be deleted: delete it, keeping the resources that resist",
-    "UPDATE_FAILED": "an update failed and was not undone: roll the stack back "
-    "(`aws cloudformation rollback-stack`) or update it by hand",
-    "UPDATE_ROLLBACK_FAILED": "an update failed and could not be undone: mend the cause, then "
-    "`aws cloudformation continue-update-rollback`",
-    "IMPORT_ROLLBACK_FAILED": "an import failed and could not be undone: mend it by hand",
-}
+_APPLIES, _PREVIEWS = "phased-rollout-", "phased-preview-"  # begin the names of all ChangeSets here
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +47,12 @@ class Names:
     @property
     def rollout(self) -> str:
         """Start of the names of all that this rollout applies and restores."""
-        return f"phased-rollout-{_slug(self.token.partition('-')[0])}-"
+        return f"{_APPLIES}{_slug(self.token.partition('-')[0])}-"
 
     @property
     def previews(self) -> str:
         """Start of the names of all that this rollout previews."""
-        return f"phased-preview-{_slug(self.token.partition('-')[0])}-"
+        return f"{_PREVIEWS}{_slug(self.token.partition('-')[0])}-"
 
     @property
     def attempt(self) -> str:
@@ -146,13 +137,28 @@ def differing(running: Artifact | None, wanted: Artifact) -> str:
 
 def broken(api: StackApi, stack: Stack) -> str:
     """Say what a broken stack needs."""
-    return f"{words_of(api)} is in {stack.words}: {REMEDIES[stack.status]}, then try again"
+    return f"{words_of(api)} is in {stack.words}: {OF_STATUS[stack.status]}, then try again"
 
 
-def refuse_broken(api: StackApi, stack: Stack | None) -> None:
-    """Raise RefusedError for a stack that takes no change in its status."""
-    if stack and stack.status in REMEDIES:
+def is_created_by(api: StackApi, stack: Stack, names: Names) -> bool:
+    """Whether this rollout created the stack, and nobody else has worked on it since."""
+    latest = api.operation(stack.arn)
+    ours = latest is not None and latest.token.startswith(names.rollout)
+    return ours and api.created_by(stack.arn).startswith(names.rollout)
+
+
+def refuse_unusable(api: StackApi, stack: Stack | None) -> None:
+    """Raise RefusedError for a stack that takes no change in its status, or is somebody else's."""
+    if stack and stack.status in OF_STATUS:
         raise RefusedError(broken(api, stack))
+    if stack and stack.is_shell:
+        names = [found.name for found in api.sets(stack)]
+        if theirs := [name for name in names if not name.startswith((_APPLIES, _PREVIEWS))]:
+            raise RefusedError(
+                f"{words_of(api)} is about to be created by somebody else: it is in {stack.words} "
+                f"with the ChangeSets {', '.join(theirs)}: have them executed or deleted, then try "
+                "again"
+            )
 
 
 def refuse_unrestorable(api: StackApi, earlier: Artifact) -> None:
@@ -161,8 +167,5 @@ def refuse_unrestorable(api: StackApi, earlier: Artifact) -> None:
         raise RefusedError(
             f"{words_of(api)} cannot be restored: it was in {earlier.body['unknown']} before"
         )
-    if len(earlier.body["template"].encode()) > LIMIT:
-        raise RefusedError(
-            f"{words_of(api)} cannot be restored: its earlier template is longer than "
-            f"{LIMIT:,} bytes"
-        )
+    if what := too_long(earlier.body["template"], has_bucket=bool(api.bucket)):
+        raise RefusedError(f"{words_of(api)} cannot be restored: its earlier template has {what}")

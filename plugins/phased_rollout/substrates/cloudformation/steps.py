@@ -9,46 +9,83 @@ from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Artifact, Outcome, Progress
 from phased_rollout.substrates import Mutation
 from phased_rollout.substrates.cloudformation.api import StackApi, poll
+from phased_rollout.substrates.cloudformation.remedies import mended
 from phased_rollout.substrates.cloudformation.stack import ChangeSet, Stack
 from phased_rollout.substrates.cloudformation.states import (
+    Names,
     differing,
-    refuse_broken,
+    is_created_by,
+    refuse_unusable,
     state_of,
     waiting,
     words_of,
 )
 
+REMAINS = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+"""Statuses of a stack whose creation failed, or that could not be deleted."""
 STEP = 2.0  # seconds that one step waits for AWS before it says WAITING
 _BUSY = re.compile(r"is in (?!REVIEW_)\w+_IN_PROGRESS state")
 
 
 def advance(
-    api: StackApi, stack: Stack | None, wanted: Artifact, *, name: str, mutation: Mutation
+    api: StackApi, stack: Stack | None, wanted: Artifact, *, names: Names, mutation: Mutation
 ) -> Progress:
     """Bring a settled stack that runs something else one step nearer to what is wanted."""
+    name = names.attempt
     if stack and not stack.is_shell and (past := _outcome(api, stack, wanted, name=name)):
         return past
-    refuse_broken(api, stack)
+    if stack and stack.status in REMAINS and is_created_by(api, stack, names):
+        token = f"{name}-remains"
+        if left := deleted(api, stack, client_token=token, mutation=mutation):
+            return left
+        stack = None
+    refuse_unusable(api, stack)
     try:
-        found = _prepared(api, stack, wanted, name=name, mutation=mutation)
-        if found.pending:
-            return Progress(Outcome.WAITING, f"{words_of(api)}: its ChangeSet is being created")
-        if found.status == "FAILED":
-            return _without_change(api, found, name=name, mutation=mutation)
-        if not found.started:
-            if found.execution != "AVAILABLE":
-                return Progress(
-                    Outcome.WAITING,
-                    f"{words_of(api)}: its ChangeSet is {found.execution or 'unknown'}",
-                )
-            api.hook.check_account()
-            with mutation():
-                api.execute(found, client_token=name)
+        return _changed(api, stack, wanted, name=name, mutation=mutation)
     except RefusedByAwsError as error:
         if error.code == "OperationInProgressException" or _BUSY.search(error.said):
             return Progress(Outcome.WAITING, f"{words_of(api)}: another operation is in progress")
         raise
+
+
+def _changed(
+    api: StackApi, stack: Stack | None, wanted: Artifact, *, name: str, mutation: Mutation
+) -> Progress:
+    """Create this attempt's ChangeSet, execute it, and look how that goes."""
+    found = _prepared(api, stack, wanted, name=name, mutation=mutation)
+    if found.pending:
+        return Progress(Outcome.WAITING, f"{words_of(api)}: its ChangeSet is being created")
+    if found.status == "FAILED":
+        return _without_change(api, found, name=name, mutation=mutation)
+    if not found.started:
+        if found.execution != "AVAILABLE":
+            what = found.execution or "unknown"
+            return Progress(Outcome.WAITING, f"{words_of(api)}: its ChangeSet is {what}")
+        api.hook.check_account()
+        with mutation():
+            api.execute(found, client_token=name)
     return _followed(api, found, wanted, name=name)
+
+
+def deleted(
+    api: StackApi, stack: Stack, *, client_token: str, mutation: Mutation
+) -> Progress | None:
+    """Delete a stack that this rollout created; None once it is gone."""
+    if (attempt := api.operation(stack.arn, token=client_token)) and not attempt.running:
+        causes = "; ".join(attempt.failures) or stack.reason
+        raise RefusedError(
+            f"{words_of(api)} could not be deleted ({attempt.status}): {mended(causes)}"
+        )
+    if stack.protected:
+        raise RefusedError(
+            f"{words_of(api)} was created by this rollout but has termination protection: "
+            "turn that off and try again, or keep the stack"
+        )
+    api.hook.check_account()
+    with mutation():
+        api.delete(stack, client_token=client_token)
+    left = poll(lambda: api.describe(stack.arn), until=lambda s: s is None, seconds=STEP)
+    return waiting(left) if left else None
 
 
 def _prepared(
@@ -56,16 +93,14 @@ def _prepared(
 ) -> ChangeSet:
     """Give this attempt's ChangeSet: found again, or created."""
     found = api.find_set(name, stack=stack) if stack else None
-    client_token = name
     if found and found.execution == "OBSOLETE":  # somebody changed the stack after it was created
-        client_token = f"{name}-{found.arn.rpartition('/')[2]}"
         with mutation():
             api.delete_set(found)
         found = None
     if found is None:
         api.hook.check_account()
         with mutation():
-            found = api.create_set(name, stack=stack, body=wanted.body, client_token=client_token)
+            found = api.create_set(name, stack=stack, body=wanted.body)
     return api.await_set(found, seconds=STEP)
 
 
@@ -80,7 +115,9 @@ def _without_change(api: StackApi, failed: ChangeSet, *, name: str, mutation: Mu
         )
     if is_transient(failed.reason):
         raise UnreachableError(f"{words_of(api)}: its ChangeSet failed: {failed.reason}")
-    raise RefusedError(f"{words_of(api)} refused the change: {failed.reason or failed.status}")
+    raise RefusedError(
+        f"{words_of(api)} refused the change: {mended(failed.reason or failed.status)}"
+    )
 
 
 def _followed(api: StackApi, executed: ChangeSet, wanted: Artifact, *, name: str) -> Progress:
@@ -123,4 +160,4 @@ def _outcome(api: StackApi, stack: Stack, wanted: Artifact, *, name: str) -> Pro
             f"{differing(state.running, wanted)}"
         )
     causes = "; ".join(attempt.failures) or stack.reason or "no reason was given"
-    raise RefusedError(f"{words_of(api)} refused the change ({attempt.status}): {causes}")
+    raise RefusedError(f"{words_of(api)} refused the change ({attempt.status}): {mended(causes)}")

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from phased_rollout.changes import IN_A_REQUEST, MAX_BYTES, REFERENCE, TEMPLATES
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.target_state import Artifact
+from phased_rollout.substrates.cloudformation.spec import StackSpec
 
-LIMIT = 51_200  # bytes of TemplateBody; more has to go through a bucket
 HIDDEN = "****"  # how CloudFormation reports the value of a NoEcho parameter
-_NAMES = ("template.yaml", "template.yml", "template.json")
-_REFERENCE = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):[^{}]+\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,65 +127,112 @@ def _readable(text: str) -> str:
     return re.sub(r"[^\x00-\x7f]", "?", text)
 
 
-def render(change: Change, *, channel: str, target: str, capabilities: tuple[str, ...]) -> Artifact:
-    """Give a change as one target would run it; raises ChangeError with all problems at once."""
-    name, text = _template_of(change)
-    try:
-        known = declared(parsed(text))
-    except ChangeError as error:
-        raise ChangeError(f"change {change.name!r}: {name}: {error}") from error
-    given = change.parameters_for(channel=channel, target=target)
-    problems = [*_too_long(text), *_problems(known, given)]
-    if problems:
-        raise ChangeError(
-            "\n".join(f"change {change.name!r}: {name}: {problem}" for problem in problems)
+def recovered(earlier: Artifact, *, known: Artifact) -> Artifact:
+    """Put back what did not read back of characters beyond ASCII, where ``known`` has the same."""
+    if "unknown" in earlier.body or "unknown" in known.body:
+        return earlier
+    body = dict(earlier.body)
+    if canonical(known.body["template"]) == canonical(body["template"]):
+        body["template"] = known.body["template"]
+    for what in ("parameters", "tags"):
+        same = {_readable(key): (key, value) for key, value in known.body[what].items()}
+        body[what] = dict(
+            same[key] if key in same and _readable(same[key][1]) == value else (key, value)
+            for key, value in body[what].items()
         )
+    return Artifact(digest=earlier.digest, body=body)
+
+
+def too_long(text: str, *, has_bucket: bool) -> str:
+    """Say why CloudFormation would not take a template of this length; nothing when it would."""
+    size = len(text.encode())
+    if has_bucket and size > MAX_BYTES:
+        return f"{size:,} bytes; CloudFormation takes at most {MAX_BYTES:,}"
+    if not has_bucket and size > IN_A_REQUEST:
+        return f"{size:,} bytes; CloudFormation takes at most {IN_A_REQUEST:,} without a bucket"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A stack's template in the change."""
+
+    file: str
+    text: str
+    declared: Mapping[str, Declared]
+
+
+def render(
+    change: Change, specs: Sequence[StackSpec], *, channel: str, target: str, has_bucket: bool
+) -> dict[str, Artifact]:
+    """Give a change as each stack of a target would run it; raises ChangeError, all at once."""
+    given = change.parameters_for(channel=channel, target=target)
+    sources = {spec.name: _source(change, spec) for spec in specs}
+    problems = [
+        *(
+            f"{source.file}: {problem}"
+            for source in {source.file: source for source in sources.values()}.values()
+            for problem in (too_long(source.text, has_bucket=has_bucket), *_problems(source, given))
+            if problem
+        ),
+        *_undeclared(list(sources.values()), given),
+    ]
+    if problems:
+        raise ChangeError("\n".join(f"change {change.name!r}: {problem}" for problem in problems))
+    return {
+        spec.name: _artifact_of(sources[spec.name], change, given, granted=spec.capabilities)
+        for spec in specs
+    }
+
+
+def _artifact_of(
+    source: _Source, change: Change, given: Mapping[str, str], *, granted: tuple[str, ...]
+) -> Artifact:
+    known = source.declared
     defaults = {
         key: value.default
         for key, value in known.items()
         if value.default is not None and not value.hidden
     }
     return artifact(
-        text,
-        parameters={**defaults, **given},
+        source.text,
+        parameters={**defaults, **{key: value for key, value in given.items() if key in known}},
         hidden=frozenset(key for key, value in known.items() if value.hidden),
         tags=change.tags,
-        capabilities=tuple({*change.capabilities, *capabilities}),
+        capabilities=tuple({*change.capabilities, *granted}),
     )
 
 
-def _template_of(change: Change) -> tuple[str, str]:
-    found = [name for name in _NAMES if name in change.files]
+def _source(change: Change, spec: StackSpec) -> _Source:
+    names = (spec.template,) if spec.template else TEMPLATES
+    found = [name for name in names if name in change.files]
     if len(found) != 1:
         raise ChangeError(
-            f"change {change.name!r}: give exactly one of {', '.join(_NAMES)}; "
-            f"found {', '.join(found) or 'none'}"
+            f"change {change.name!r}: give exactly one of {', '.join(names)} for the stack "
+            f"{spec.name!r}; found {', '.join(found) or 'none'}"
         )
-    return found[0], change.files[found[0]]
+    text = change.files[found[0]]
+    try:
+        return _Source(found[0], text, declared(parsed(text)))
+    except ChangeError as error:
+        raise ChangeError(f"change {change.name!r}: {found[0]}: {error}") from error
 
 
-def _too_long(text: str) -> list[str]:
-    size = len(text.encode())
-    if size <= LIMIT:
-        return []
-    return [f"{size:,} bytes; CloudFormation takes at most {LIMIT:,} without a bucket"]
+def _undeclared(sources: Sequence[_Source], given: Mapping[str, str]) -> Iterator[str]:
+    by_file = {source.file: sorted(source.declared) for source in sources}
+    known = {name for names in by_file.values() for name in names}
+    declares = "; ".join(f"{file}: {', '.join(names) or 'none'}" for file, names in by_file.items())
+    for name in sorted(set(given) - known):
+        yield f"parameter {name!r} is given but no template declares it; declared are: {declares}"
 
 
-def _problems(known: Mapping[str, Declared], given: Mapping[str, str]) -> list[str]:
-    declares = ", ".join(sorted(known)) or "none"
-    undeclared = [
-        f"parameter {name!r} is given but the template does not declare it; it declares: {declares}"
-        for name in sorted(set(given) - set(known))
-    ]
-    missing = [
-        f"parameter {name!r} has no default: give it a value"
-        for name, parameter in sorted(known.items())
-        if name not in given and parameter.default is None and not parameter.hidden
-    ]
-    literal = [
-        f"parameter {name!r} is NoEcho: a value given here would be stored in the records; give a "
-        "dynamic reference such as {{resolve:secretsmanager:…}}, or nothing to keep the stack's own"
-        for name, value in sorted(given.items())
-        if name in known and known[name].hidden and not _REFERENCE.fullmatch(value)
-    ]
-    return undeclared + missing + literal
+def _problems(source: _Source, given: Mapping[str, str]) -> Iterator[str]:
+    for name, parameter in sorted(source.declared.items()):
+        if name not in given and parameter.default is None and not parameter.hidden:
+            yield f"parameter {name!r} has no default: give it a value"
+        if name in given and parameter.hidden and not REFERENCE.fullmatch(given[name]):
+            yield (
+                f"parameter {name!r} is NoEcho: a value given here would be stored in the records; "
+                "give a dynamic reference such as {{resolve:secretsmanager:…}}, or nothing to keep "
+                "the stack's own"
+            )

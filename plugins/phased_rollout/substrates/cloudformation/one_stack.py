@@ -1,0 +1,97 @@
+"""One stack of a target: read, previewed, changed, restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.model.target_state import Artifact, Outcome, Preview, Progress, TargetState
+from phased_rollout.substrates import Mutation
+from phased_rollout.substrates.cloudformation.api import StackApi
+from phased_rollout.substrates.cloudformation.preview import preview
+from phased_rollout.substrates.cloudformation.restore import (
+    drop_unexecuted,
+    to_absence,
+    to_earlier,
+)
+from phased_rollout.substrates.cloudformation.states import (
+    Names,
+    differing,
+    state_of,
+    waiting,
+    words_of,
+)
+from phased_rollout.substrates.cloudformation.steps import advance
+from phased_rollout.substrates.cloudformation.template import recovered
+
+
+@dataclass(frozen=True, slots=True)
+class OneStack:
+    """What ``Substrate`` promises, for one stack."""
+
+    api: StackApi
+
+    def read(self) -> TargetState:
+        """Read what the stack runs."""
+        return state_of(self.api, self.api.describe())
+
+    def busy(self) -> Progress | None:
+        """Say that an operation is under way, if one is."""
+        stack = self.api.describe()
+        return waiting(stack) if stack and stack.in_progress else None
+
+    def preview(self, artifact: Artifact, *, token: str) -> Preview:
+        """Ask CloudFormation by a ChangeSet of its own, and leave nothing behind."""
+        return preview(self.api, artifact, names=Names(token))
+
+    def apply(self, artifact: Artifact, *, token: str, mutation: Mutation) -> Progress:
+        """Take the next step: ChangeSet, execution, read back."""
+        stack = self.api.describe()
+        if stack and stack.in_progress:
+            return waiting(stack)
+        if state_of(self.api, stack).digest == artifact.digest:
+            return Progress(Outcome.DONE, f"{words_of(self.api)} runs it")
+        return advance(self.api, stack, artifact, names=Names(token), mutation=mutation)
+
+    def settled(self, *, token: str) -> bool:
+        """Say whether the operation that was WAITING has ended: one or two cheap calls."""
+        stack = self.api.describe()
+        if stack is None:
+            return True
+        if stack.in_progress:
+            return False
+        found = self.api.find_set(Names(token).attempt, stack=stack)
+        return not (found and (found.pending or found.execution == "EXECUTE_IN_PROGRESS"))
+
+    def verify(self, artifact: Artifact) -> TargetState:
+        """Read back that the stack runs the artifact."""
+        state = self.read()
+        if not state.settled:
+            raise UnreachableError(f"{words_of(self.api)}: cannot be judged now: {state.detail}")
+        if state.digest != artifact.digest:
+            raise RefusedError(
+                f"{words_of(self.api)} does not run the change: "
+                f"{differing(state.running, artifact)} ({state.detail})"
+            )
+        return state
+
+    def restore(
+        self, *, before: TargetState, applied: Artifact, token: str, mutation: Mutation
+    ) -> Progress:
+        """Take the next step back to ``before``."""
+        api, names = self.api, Names(token)
+        stack = api.describe()
+        if stack and stack.in_progress:
+            return waiting(stack)
+        if stack and (busy := drop_unexecuted(api, stack, names=names, mutation=mutation)):
+            return busy
+        if before.running is None:
+            return to_absence(api, applied=applied, names=names, mutation=mutation)
+        return to_earlier(
+            api,
+            stack,
+            earlier=recovered(before.running, known=applied),
+            applied=applied,
+            names=names,
+            mutation=mutation,
+        )
