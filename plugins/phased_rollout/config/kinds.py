@@ -33,6 +33,13 @@ Role = Annotated[
         "is no IAM role: write its name, such as phased-rollout, or its ARN",
     ),
 ]
+RoleArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}",
+        "is no role's ARN: write one such as arn:aws:iam::111122223333:role/hub",
+    ),
+]
 Capability = Literal["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 ConnectionId = Annotated[
     str,
@@ -109,11 +116,24 @@ class OtherTarget(BaseModel):
         return dict(self.__pydantic_extra__)
 
 
+class Hop(Strict):
+    """A role that is assumed on the way to the targets' roles.
+
+    :param role: its ARN, for it is in an account of its own
+    :param external_id: if its trust policy demands one
+    """
+
+    role: RoleArn
+    external_id: Maybe[ExternalId] = None
+
+
 class CloudFormation(Strict):
     """One stack in every account.
 
     :param connection: Airflow connection that may assume the role
     :param role: role to assume in each target's account: its name, or an ARN with ``{account}``
+    :param external_id: that the role's trust policy demands
+    :param via: roles to assume before it, in this order
     :param region: of every target that names none
     :param service_role: role that CloudFormation itself uses
     :param capabilities: granted to every change, besides those that it asks for
@@ -125,6 +145,7 @@ class CloudFormation(Strict):
     stack: StackName
     region: Maybe[Region] = None
     external_id: Maybe[ExternalId] = None
+    via: Maybe[list[Hop]] = None
     service_role: Maybe[Role] = None
     capabilities: Maybe[list[Capability]] = None
 
@@ -145,7 +166,7 @@ class CloudWatchAlarms(Strict):
     """The alarms in the target's region whose name begins with a prefix, or that carry a tag.
 
     :param tag: one key with its value
-    :param connection: and role, external_id: those of the substrate unless set
+    :param connection: and role, external_id, via: those of the substrate unless set
     """
 
     kind: SignalKind
@@ -154,6 +175,7 @@ class CloudWatchAlarms(Strict):
     connection: Maybe[ConnectionId] = None
     role: Maybe[Role] = None
     external_id: Maybe[ExternalId] = None
+    via: Maybe[list[Hop]] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

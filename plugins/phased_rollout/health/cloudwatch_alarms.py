@@ -18,7 +18,7 @@ class CloudWatchAlarms:
     """Metric and composite alarms: one in ALARM is harm, one without data is unknown.
 
     :param options: ``connection``, ``prefix`` or ``tag`` (``key=value`` or a mapping of one), and
-        optionally ``role``, ``external_id``, ``region``
+        optionally ``role``, ``external_id``, ``via``, ``region``
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
