@@ -11,6 +11,7 @@ from sandbox.aws.wire import Request
 
 KINDS = (
     "throttle",
+    "error",
     "error_500",
     "error_503",
     "timeout",
@@ -18,6 +19,8 @@ KINDS = (
     "denied",
     "lost_reply",
     "lost_503",
+    "not_xml",
+    "reset_after",
     "slow",
 )
 
@@ -28,7 +31,9 @@ class Fault:
 
     ``account``, ``service`` and ``operation`` may be ``*``. ``seconds`` is how long a timeout
     holds the connection, or how long a slow call is delayed. ``lost_reply`` performs the call
-    and then drops the connection, ``lost_503`` performs it and answers 503.
+    and then drops the connection, ``reset_after`` performs it and resets the connection,
+    ``lost_503`` performs it and answers 503. ``error`` answers with ``code``, ``message`` and
+    ``status``; ``not_xml`` answers 500 as a load balancer does.
     """
 
     kind: str
@@ -38,6 +43,9 @@ class Fault:
     count: int | None = 1
     skip: int = 0
     seconds: float = 5.0
+    code: str = "InternalFailure"
+    message: str = "An injected error."
+    status: int = 400
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:

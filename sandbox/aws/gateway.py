@@ -13,11 +13,12 @@ from typing import Any
 
 from sandbox.aws import alarms
 from sandbox.aws.cloudformation.service import NAMESPACE, CloudFormation
-from sandbox.aws.errors import AwsError
+from sandbox.aws.errors import AwsError, validation_error
 from sandbox.aws.faults import Fault, Faults, injected_error
 from sandbox.aws.identity import STS_NAMESPACE, Caller, Identities, caller_identity
 from sandbox.aws.journal import Call, Journal, kept_params
 from sandbox.aws.pace import Pace
+from sandbox.aws.permissions import Permissions
 from sandbox.aws.render import render_result
 from sandbox.aws.wire import Environ, Reply, Request, read_request, render_error
 
@@ -40,6 +41,7 @@ class Gateway:
     admin: Callable[[Environ], Reply]
     cloudformation: CloudFormation
     identities: Identities
+    permissions: Permissions
     faults: Faults
     journal: Journal
     pace: Pace
@@ -92,20 +94,28 @@ class Gateway:
     def _with_fault(
         self, fault: Fault, environ: Environ, request: Request, *, perform: Callable[[], Reply]
     ) -> Reply:
-        if fault.kind in ("lost_reply", "lost_503"):
+        if fault.kind in ("lost_reply", "lost_503", "reset_after"):
             perform()
         if fault.kind in ("slow", "timeout"):
             self.stopping.wait(fault.seconds)
         if fault.kind == "slow":
             return perform()
+        if fault.kind == "not_xml":
+            return 500, {"Content-Type": "text/html"}, b"<html><body>Bad Gateway<br></body></html>"
+        if fault.kind == "error":
+            raise AwsError(fault.code, fault.message, status=fault.status)
         if error := injected_error(fault.kind, request):
             raise error
-        if fault.kind == "reset":
+        if fault.kind in ("reset", "reset_after"):
             environ["sandbox.drop"]()
         raise DroppedError(fault.kind)
 
     def _perform(self, environ: Environ, request: Request, caller: Caller) -> Reply:
+        self.permissions.check(caller, request)
         if request.service == "cloudformation":
+            role = str(request.params.get("RoleARN") or "")
+            if self.identities.is_absent(role):
+                raise validation_error(f"Role {role} is invalid or cannot be assumed")
             result = self.cloudformation.call(
                 request.operation, request.params, caller=caller, region=request.region
             )

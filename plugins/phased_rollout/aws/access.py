@@ -146,7 +146,8 @@ def _refuse_half_filled(connection: AwsConnectionWrapper) -> None:
     extra = connection.extra_config
     given = [connection.login, connection.password]
     given += [extra.get("aws_access_key_id"), extra.get("aws_secret_access_key")]
-    if any(given) and not connection.aws_access_key_id:
+    whole = connection.aws_access_key_id and connection.aws_secret_access_key
+    if any(given) and not whole:
         raise UnreachableError(
             f"connection {connection.conn_id!r} has half of its credentials: give both login and "
             "password in Airflow, or neither to use those of the machine"

@@ -146,6 +146,8 @@ class AccountHook(CloudFormationHook):
         abroad = code in BAD_CREDENTIALS - EXPIRED and self._valid_at_home()
         if not isinstance(error, ClientError) or code in BAD_CREDENTIALS:
             forget(self.access)  # the connection may have been mended meanwhile
+        if getattr(error, "operation_name", "") == "AssumeRole":
+            forget_shared(self.access)
         if abroad:
             return UnreachableError(
                 f"{self.access}: the region is not enabled in this account: enable it there, or "
@@ -238,6 +240,7 @@ def forget(access: Access | None = None) -> None:
     """Drop what is kept of one account, or of all: the connection is looked up again."""
     with _HOLDING:
         if access is None:
+            forget_shared()
             dropped = list(_HOOKS.values())
             _HOOKS.clear()
         else:

@@ -40,10 +40,10 @@ def credentials_of(access: Access) -> Credentials:
     return _assumed(access, Hop(access.arn_of(access.role), access.external_id), session=SESSION)
 
 
-def forget_shared(access: Access) -> None:
-    """Assume the roles on the way anew when they are needed next."""
+def forget_shared(access: Access | None = None) -> None:
+    """Assume the roles on the way to an account, or all, anew when they are needed next."""
     with _HOLDING:
-        for key in [key for key in _SHARED if key[2] and key[2][0] in access.via[:1]]:
+        for key in [key for key in _SHARED if access is None or key[2][0] in access.via]:
             del _SHARED[key]
 
 

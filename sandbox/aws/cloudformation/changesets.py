@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +51,7 @@ class ChangeSets:
         stack, desired = self._submission(region, params, kind=kind, stack=stack, name=name)
         change_set = ChangeSet(
             name=name,
-            arn=f"arn:aws:cloudformation:{region.name}:{region.account}:changeSet/{name}/{uuid.uuid4()}",
+            arn=region.arn(f"changeSet/{name}"),
             type=kind,
             desired=desired,
             submitted={key: params[key] for key in _SUBMITTED if key in params},

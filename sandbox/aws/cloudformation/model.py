@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.aws.partitions import partition_of
+
 Json = dict[str, Any]
 
 MASK = "****"
@@ -181,8 +183,13 @@ class Region:
         outputs = [output for stack in self.stacks.values() for output in stack.outputs]
         return {o["ExportName"]: o["OutputValue"] for o in outputs if o.get("ExportName")}
 
+    def arn(self, kind: str) -> str:
+        """A new ARN, of a kind such as ``stack/name``."""
+        partition = partition_of(self.name)
+        return f"arn:{partition}:cloudformation:{self.name}:{self.account}:{kind}/{uuid.uuid4()}"
+
     def add(self, name: str, status: str) -> Stack:
-        arn = f"arn:aws:cloudformation:{self.name}:{self.account}:stack/{name}/{uuid.uuid4()}"
+        arn = self.arn(f"stack/{name}")
         stack = Stack(name, arn, status)
         self.stacks[name] = self.archive[arn] = stack
         return stack
