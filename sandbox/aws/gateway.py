@@ -126,10 +126,14 @@ class Gateway:
         if (request.service, request.operation) == ("sts", "GetCallerIdentity"):
             result = caller_identity(caller)
             return render_result(request.operation, result, namespace=STS_NAMESPACE)
+        size = self.pace.page_size
+        if (own := alarms.answer(request, caller=caller, size=size)) is not None:
+            return own
+        alarms.check(request)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         status, headers, body = _call_wsgi(self.moto, environ)
-        if status == http.HTTPStatus.OK and alarms.is_paged(request):
-            body = alarms.paged(body, request, size=self.pace.page_size)
+        if status == http.HTTPStatus.OK and alarms.is_description(request):
+            body = alarms.described(body, request, caller=caller, size=size)
             headers.pop("Content-Length", None)
         return status, headers, body
 
