@@ -124,10 +124,13 @@ class SandboxAws:
 
     def deny(
         self, *, account: str, resource_type: str, logical_id: str = "",
-        reason: str | None = None, actions: Iterable[str] = ("create", "update"),
+        reason: str | None = None, actions: Iterable[str] = ("create", "update"), role: str = "",
     ) -> str:  # fmt: skip
-        """Let resources of a type fail in an account; returns the denial's id."""
-        body: Json = {"account": account, "resource_type": resource_type,
+        """Let resources of a type fail in an account; returns the denial's id.
+
+        ``actions``: create, update, delete, rollback. ``role``: when that service role acts.
+        """
+        body: Json = {"account": account, "resource_type": resource_type, "role": role,
                       "logical_id": logical_id, "actions": list(actions)}  # fmt: skip
         if reason is not None:
             body["reason"] = reason

@@ -11,6 +11,7 @@ from sandbox.aws.cloudformation.compare import NO_CHANGES, compare, has_changes
 from sandbox.aws.cloudformation.engine import USER, Engine
 from sandbox.aws.cloudformation.intake import flag, read_desired, stack_name
 from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Region, Stack
+from sandbox.aws.cloudformation.nested_sets import add_nested, drop_nested
 from sandbox.aws.cloudformation.registry import (
     find_change_set,
     find_stack,
@@ -58,6 +59,7 @@ class ChangeSets:
             description=params.get("Description"),
             token=params.get("ClientToken"),
             on_failure=params.get("OnStackFailure"),
+            nested=flag(params, "IncludeNestedStacks"),
         )
         stack.change_sets[name] = change_set
         self._evaluate_later(region, stack, change_set)
@@ -96,7 +98,7 @@ class ChangeSets:
 
         def finish() -> None:
             with region.lock:
-                _evaluate(stack, change_set)
+                _evaluate(self.engine, region, stack, change_set)
 
         self.engine.after(region.account, 1 / 3, start)
 
@@ -131,11 +133,14 @@ class ChangeSets:
             )
         if stack.change_sets.get(change_set.name) is change_set:
             del stack.change_sets[change_set.name]
+            drop_nested(region, change_set)
         return {}
 
     def execute(self, region: Region, params: Json) -> Json:
         stack, change_set = need_change_set(region, params)
         _check_executable(stack, change_set)
+        for other in stack.change_sets.values():
+            drop_nested(region, other)
         stack.change_sets.clear()  # the others no longer fit the stack
         stack.executed = change_set
         on_failure = change_set.on_failure or "ROLLBACK"
@@ -184,13 +189,15 @@ def _mismatch(known: ChangeSet, params: Json) -> str | None:
     return None
 
 
-def _evaluate(stack: Stack, change_set: ChangeSet) -> None:
+def _evaluate(engine: Engine, region: Region, stack: Stack, change_set: ChangeSet) -> None:
     old = stack.desired
-    changes = compare(old=old, new=change_set.desired, resources=stack.resources)
-    if old is not None and not has_changes(old=old, new=change_set.desired, changes=changes):
+    new = change_set.desired
+    change_set.changes = compare(old=old, new=new, resources=stack.resources)
+    if change_set.nested:
+        add_nested(engine, region, stack, change_set)
+    if old is not None and not has_changes(old=old, new=new, changes=change_set.changes):
         change_set.status, change_set.reason = "FAILED", NO_CHANGES
         return
-    change_set.changes = changes
     change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
 
 

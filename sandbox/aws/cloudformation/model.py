@@ -107,6 +107,8 @@ class ChangeSet:
     reason: str | None = None
     changes: list[Json] = field(default_factory=list)
     on_failure: str | None = None
+    nested: bool = False  # whether it looks into nested stacks
+    parent: ChangeSet | None = None
 
 
 @dataclass(slots=True)
@@ -131,6 +133,11 @@ class Stack:
     disable_rollback: bool = False
     policy: str | None = None
     token: str | None = None  # of the running operation
+    parent: Stack | None = None  # of a nested stack
+
+    @property
+    def root(self) -> Stack:
+        return self.parent.root if self.parent else self
 
     @property
     def busy(self) -> bool:
