@@ -83,7 +83,7 @@ def answer(request: Request, *, caller: Caller, size: int) -> Reply | None:
     if call == ("cloudwatch", "PutCompositeAlarm"):
         return _put_composite(request, caller=caller)
     kinds = request.params.get("ResourceTypeFilters")
-    if call == ("resourcegroupstaggingapi", "GetResources") and kinds == ["cloudwatch:alarm"]:
+    if call == ("tagging", "GetResources") and kinds == ["cloudwatch:alarm"]:
         return _tagged(request, caller=caller, size=size)
     return None
 

@@ -104,14 +104,15 @@ class SandboxAws:
 
     def fault(
         self, kind: str, *, account: str = "*", service: str = "*", operation: str = "*",
-        count: int | None = 1, skip: int = 0, seconds: float = 5.0, **error: Any,
+        count: int | None = 1, skip: int = 0, seconds: float = 5.0, **more: Any,
     ) -> str:  # fmt: skip
         """Inject a fault (see :class:`sandbox.aws.faults.Fault`); returns its id.
 
-        ``fault("error", code="LimitExceededException", message="…", status=400)`` says anything.
+        ``fault("error", code="LimitExceededException", message="…", status=400)`` says anything;
+        ``region`` limits any fault.
         """
         body = {"kind": kind, "account": account, "service": service, "operation": operation,
-                "count": count, "skip": skip, "seconds": seconds, **error}  # fmt: skip
+                "count": count, "skip": skip, "seconds": seconds, **more}  # fmt: skip
         return str(self._admin("POST", "faults", body=body)["id"])
 
     def faults(self) -> list[Json]:

@@ -79,8 +79,9 @@ class Gateway:
             caller = self.identities.authenticate(request)
             outcome.caller, outcome.account = caller.arn, _account(request, caller)
             fault = self.faults.take(
-                account=outcome.account, service=request.service, operation=request.operation
-            )
+                account=outcome.account, region=request.region, service=request.service,
+                operation=request.operation,
+            )  # fmt: skip
             if fault is None:
                 return self._perform(environ, request, caller)
             outcome.fault = fault.kind

@@ -10,7 +10,7 @@ from sandbox.aws.errors import access_denied
 from sandbox.aws.identity import Caller
 from sandbox.aws.wire import Request
 
-_PREFIXES = {"resourcegroupstaggingapi": "tag"}
+_PREFIXES = {"tagging": "tag"}
 
 
 @dataclass(frozen=True, slots=True)

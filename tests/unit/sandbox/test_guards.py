@@ -132,7 +132,10 @@ def test_a_role_may_trust_some_principals_only(aws, account, refused):
 def test_any_error_can_be_injected(account, refused):
     said = {"code": "LimitExceededException", "message": "Too many change sets"}
     cfn = account.cfn
-    account.aws.fault("error", account=account.id, **said)
+    account.aws.fault("error", account=account.id, region="eu-west-1", **said)
+    assert cfn.describe_stacks()["Stacks"] == []
+    account.aws.clear_faults()
+    account.aws.fault("error", account=account.id, region="eu-central-1", **said)
     assert refused(cfn.describe_stacks) == (said["code"], said["message"])
 
 
