@@ -186,9 +186,12 @@ def session_of(access: Access) -> boto3.session.Session:
             while len(_SESSIONS) >= _CONNECTIONS_AT_ONCE:
                 _SESSIONS.pop(next(iter(_SESSIONS)))
             try:
-                _SESSIONS[content] = SessionFactory(
-                    conn=connection, region_name=sts_region(access)
-                ).create_session()
+                made = SessionFactory(conn=connection, region_name=sts_region(access))
+                _SESSIONS[content] = made.create_session()
+                # Whatever the machine says: see sts_region.
+                _SESSIONS[content]._session.set_config_variable(
+                    "sts_regional_endpoints", "regional"
+                )
             except (ClientError, BotoCoreError):  # AWS's words, about a role of the connection
                 raise
             except Exception as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.providers.amazon.aws.hooks.cloud_formation import CloudFormationHook
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
@@ -35,6 +35,7 @@ _THROTTLE_WAITS = (0.3, 0.9)
 _READS = ("describe_", "get_", "list_")
 _REACHABLE_ACCOUNTS = 256  # about 0.5 MB each
 _FAILURES = (ClientError, BotoCoreError, ResponseParserError, OSError)
+_T = TypeVar("_T")
 
 
 class AccountHook(CloudFormationHook):
@@ -130,14 +131,17 @@ class AccountHook(CloudFormationHook):
         credentials expired: both are answered before anything is done.
         """
         send = self._read if operation.startswith(_READS) else self._mutate
+        return dict(self._asked(service, lambda: send(service, operation, arguments)))
+
+    def _asked(self, service: str, send: Callable[[], _T]) -> _T:
         try:
             try:
-                return dict(send(service, operation, arguments))
+                return send()
             except ClientError as error:
                 if code_of(error) not in EXPIRED:
                     raise
                 self._renew()
-                return dict(send(service, operation, arguments))
+                return send()
         except _FAILURES as error:
             raise self._explained(error, service) from error
 
@@ -199,10 +203,7 @@ class AccountHook(CloudFormationHook):
 
         Every change is checked so; ask for it where nothing at all may be begun otherwise.
         """
-        try:
-            self._own()
-        except _FAILURES as error:
-            raise self._explained(error, "sts") from error
+        self._asked("sts", self._own)
 
     def _own(self) -> ReadOnlyCredentials:
         """Give credentials that are known to belong to the target's account."""

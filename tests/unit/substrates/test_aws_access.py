@@ -1,18 +1,16 @@
-"""The ways into accounts: roles one through the other, sessions that end, regions, partitions."""
+"""The ways into accounts: roles one through the other, sessions that end, permissions."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from phased_rollout import aws as sessions
-from phased_rollout.aws import access
 from phased_rollout.errors import RefusedError, UnreachableError
-from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import Outcome
-from tests.unit.substrates.conftest import APPLY, RESTORE, World
+from tests.unit.substrates.conftest import APPLY, World
+from tests.unit.substrates.test_aws_connection import edited
 
 HUB, INNER = "888888888888", "777777777777"
 HUB_ROLE, INNER_ROLE = f"arn:aws:iam::{HUB}:role/hub", f"arn:aws:iam::{INNER}:role/inner"
@@ -21,10 +19,6 @@ MUTATIONS = ("CreateChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "DeleteSt
 
 def role_of(world: World) -> str:
     return f"arn:aws:iam::{world.account}:role/rollout"
-
-
-def edited(monkeypatch: pytest.MonkeyPatch, content: dict[str, Any], **changes: Any) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps({**content, **changes}))
 
 
 @pytest.fixture
@@ -173,110 +167,6 @@ def test_no_change_is_sent_unless_the_account_was_compared(world: World) -> None
     assert world.aws.calls(account=other, operation="DeleteStack") == []
 
 
-AMBIENT = {
-    "AWS_ACCESS_KEY_ID": "sandbox",
-    "AWS_SECRET_ACCESS_KEY": "ambient",
-    "AWS_DEFAULT_REGION": "eu-central-1",
-}
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "connection 'aws' does not exist"),
-        ({"conn_type": "http", "host": "x"}, "is of type 'http', not 'aws'"),
-        ({"login": "sandbox", "password": "sandbox"}, "is of type None, not 'aws'"),
-        ({"conn_type": "aws", "login": "sandbox"}, "has half of its credentials"),
-        ({"conn_type": "aws", "password": "hush"}, "has half of its credentials"),
-        (
-            {"conn_type": "aws", "extra": {"aws_access_key_id": "sandbox"}},
-            "has half of its credentials",
-        ),
-        (
-            {"conn_type": "aws", "extra": {"profile_name": "nowhere"}},
-            "nowhere",
-        ),
-    ],
-)
-def test_no_connection_falls_back_to_the_machines_credentials(
-    world: World, monkeypatch: pytest.MonkeyPatch, content: dict[str, Any] | None, words: str
-) -> None:
-    for name, value in AMBIENT.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws.endpoint)
-    if content is None:
-        monkeypatch.delenv("AIRFLOW_CONN_AWS")
-    else:
-        monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(content))
-    sessions.forget()
-    world.aws.clear_calls()
-    with pytest.raises(UnreachableError, match=words) as error:
-        world.read()
-    assert world.aws.calls() == []
-    assert "hush" not in str(error.value)
-
-
-def test_the_machines_credentials_do_not_mix_with_the_connections(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "AKIAAMBIENT")
-    assert world.apply(world.artifact()).outcome is Outcome.DONE
-
-
-def test_an_edited_connection_is_used_once_it_is_a_minute_old(
-    world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.apply(world.artifact())
-    edited(monkeypatch, connection, login="AKIAREVOKED")
-    assert world.read().healthy
-    monkeypatch.setattr(access, "_TRUSTED", 0.0)
-    with pytest.raises(UnreachableError, match="InvalidClientTokenId"):
-        world.read()
-    edited(monkeypatch, connection, password="rotated")
-    assert world.read().healthy
-    monkeypatch.delenv("AIRFLOW_CONN_AWS")
-    with pytest.raises(UnreachableError, match="does not exist"):
-        world.read()
-
-
-def test_a_region_that_is_not_enabled_is_named_in_words(world: World) -> None:
-    world.aws.disable_region(world.account, "eu-central-1")
-    words = r"account \d+ \(eu-central-1\): the region is not enabled in this account"
-    with pytest.raises(UnreachableError, match=words):
-        world.read()
-    with pytest.raises(UnreachableError, match=words):
-        world.apply(world.artifact())
-
-
-def test_the_connections_own_region_is_where_roles_are_assumed(
-    world: World, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.aws.disable_region("999999999999", "eu-south-1")
-    world.target = Target("south", {"account": world.account, "region": "eu-south-1"})
-    with pytest.raises(UnreachableError, match="could not assume the role: InvalidClientTokenId"):
-        world.read()
-    edited(monkeypatch, connection, extra={**connection["extra"], "region_name": "eu-west-1"})
-    assert world.read().detail == "no stack"
-    found = world.aws.calls(operation="AssumeRole", account=world.account)
-    assert [c["region"] for c in found if c["error"] is None] == ["eu-west-1"]
-    assert world.calls("DescribeStacks")[0]["region"] == "eu-south-1"
-
-
-@pytest.mark.parametrize(
-    ("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
-)
-def test_a_change_goes_through_in_other_partitions(
-    world: World, region: str, partition: str
-) -> None:
-    world.target = Target("elsewhere", {"account": world.account, "region": region})
-    before = world.read()
-    assert world.apply(world.artifact()).outcome is Outcome.DONE
-    assert world.restore(before, world.artifact(), token=RESTORE).outcome is Outcome.DONE
-    (created,) = world.calls("ExecuteChangeSet")
-    assert created["caller"].startswith(f"arn:{partition}:sts::{world.account}:")
-
-
 @pytest.mark.parametrize("action", ["DescribeStacks", "DescribeChangeSet", "GetTemplate"])
 def test_a_read_that_is_not_permitted_holds_and_names_permission_and_role(
     world: World, action: str
@@ -302,3 +192,11 @@ def test_a_change_that_is_not_permitted_is_a_refusal_with_permission_and_role(
             world.apply(world.artifact())
     finally:
         world.aws.clear_bans()
+
+
+def test_the_account_is_asked_for_again_with_a_renewed_session(world: World) -> None:
+    hook = world.substrate._api(world.target).hook
+    assert hook.call("describe_stacks")["Stacks"] == []
+    world.aws.expire_sessions(world.account)
+    hook.check_account()
+    assert world.calls("GetCallerIdentity")[-1]["error"] is None
