@@ -113,6 +113,10 @@ class Gateway:
 
     def _perform(self, environ: Environ, request: Request, caller: Caller) -> Reply:
         self.permissions.check(caller, request)
+        size = self.pace.page_size
+        if (own := alarms.answer(request, caller=caller, size=size)) is not None:
+            return own
+        alarms.check(request)
         if request.service == "cloudformation":
             role = str(request.params.get("RoleARN") or "")
             if self.identities.is_absent(role):
@@ -127,10 +131,6 @@ class Gateway:
         if (request.service, request.operation) == ("sts", "GetCallerIdentity"):
             result = caller_identity(caller)
             return render_result(request.operation, result, namespace=STS_NAMESPACE)
-        size = self.pace.page_size
-        if (own := alarms.answer(request, caller=caller, size=size)) is not None:
-            return own
-        alarms.check(request)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         status, headers, body = _call_wsgi(self.moto, environ)
         if status == http.HTTPStatus.OK and alarms.is_description(request):

@@ -33,13 +33,6 @@ Role = Annotated[
         "is no IAM role: write its name, such as phased-rollout, or its ARN",
     ),
 ]
-RoleArn = Annotated[
-    str,
-    matching(
-        r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}",
-        "is no role's ARN: write one such as arn:aws:iam::111122223333:role/hub",
-    ),
-]
 Capability = Literal["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 ConnectionId = Annotated[
     str,
@@ -48,6 +41,13 @@ ConnectionId = Annotated[
 ExternalId = Annotated[
     str,
     matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
+]
+RoleArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}",
+        "is no role's ARN: write one such as arn:aws:iam::111122223333:role/hub",
+    ),
 ]
 
 
@@ -79,6 +79,17 @@ def shape_of(group: str) -> Callable[[Any], str]:
         return f"kind={close[0]}" if meant else OTHER
 
     return choose
+
+
+class Hop(Strict):
+    """A role that is assumed on the way to the targets' roles.
+
+    :param role: its ARN, for it is in an account of its own
+    :param external_id: if its trust policy demands one
+    """
+
+    role: RoleArn
+    external_id: Maybe[ExternalId] = None
 
 
 class Other(BaseModel):
@@ -116,27 +127,15 @@ class OtherTarget(BaseModel):
         return dict(self.__pydantic_extra__)
 
 
-class Hop(Strict):
-    """A role that is assumed on the way to the targets' roles.
-
-    :param role: its ARN, for it is in an account of its own
-    :param external_id: if its trust policy demands one
-    """
-
-    role: RoleArn
-    external_id: Maybe[ExternalId] = None
-
-
 class CloudFormation(Strict):
     """One stack in every account.
 
     :param connection: Airflow connection that may assume the role
     :param role: role to assume in each target's account: its name, or an ARN with ``{account}``
-    :param external_id: that the role's trust policy demands
-    :param via: roles to assume before it, in this order
     :param region: of every target that names none
     :param service_role: role that CloudFormation itself uses
     :param capabilities: granted to every change, besides those that it asks for
+    :param via: roles to assume before the role, in this order
     """
 
     kind: SubstrateKind
@@ -145,9 +144,9 @@ class CloudFormation(Strict):
     stack: StackName
     region: Maybe[Region] = None
     external_id: Maybe[ExternalId] = None
-    via: Maybe[list[Hop]] = None
     service_role: Maybe[Role] = None
     capabilities: Maybe[list[Capability]] = None
+    via: Maybe[list[Hop]] = None
 
     def options(self) -> dict[str, Any]:
         """Give what was set."""

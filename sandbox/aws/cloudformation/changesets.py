@@ -11,7 +11,7 @@ from sandbox.aws.cloudformation.compare import NO_CHANGES, compare, has_changes
 from sandbox.aws.cloudformation.engine import USER, Engine
 from sandbox.aws.cloudformation.intake import flag, read_desired, stack_name
 from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Region, Stack
-from sandbox.aws.cloudformation.nested_sets import add_nested, drop_nested
+from sandbox.aws.cloudformation.nested_sets import drop_nested, look_into_nested
 from sandbox.aws.cloudformation.registry import (
     find_change_set,
     find_stack,
@@ -98,7 +98,8 @@ class ChangeSets:
 
         def finish() -> None:
             with region.lock:
-                _evaluate(self.engine, region, stack, change_set)
+                _evaluate(stack, change_set)
+                look_into_nested(self.engine, region, stack, change_set)
 
         self.engine.after(region.account, 1 / 3, start)
 
@@ -189,15 +190,13 @@ def _mismatch(known: ChangeSet, params: Json) -> str | None:
     return None
 
 
-def _evaluate(engine: Engine, region: Region, stack: Stack, change_set: ChangeSet) -> None:
+def _evaluate(stack: Stack, change_set: ChangeSet) -> None:
     old = stack.desired
-    new = change_set.desired
-    change_set.changes = compare(old=old, new=new, resources=stack.resources)
-    if change_set.nested:
-        add_nested(engine, region, stack, change_set)
-    if old is not None and not has_changes(old=old, new=new, changes=change_set.changes):
+    changes = compare(old=old, new=change_set.desired, resources=stack.resources)
+    if old is not None and not has_changes(old=old, new=change_set.desired, changes=changes):
         change_set.status, change_set.reason = "FAILED", NO_CHANGES
         return
+    change_set.changes = changes
     change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
 
 

@@ -10,7 +10,18 @@ from sandbox.aws.cloudformation.provision import ProvisionError
 from sandbox.aws.errors import AwsError
 
 
-def add_nested(engine: Engine, region: Region, stack: Stack, change_set: ChangeSet) -> None:
+def look_into_nested(engine: Engine, region: Region, stack: Stack, change_set: ChangeSet) -> None:
+    """Complete a change set that asks for it; with nothing left to change it fails."""
+    if not change_set.nested or change_set.status != "CREATE_COMPLETE":
+        return
+    _add_nested(engine, region, stack, change_set)
+    old, new = stack.desired, change_set.desired
+    if old is not None and not has_changes(old=old, new=new, changes=change_set.changes):
+        change_set.status, change_set.reason = "FAILED", NO_CHANGES
+        change_set.execution_status = "UNAVAILABLE"
+
+
+def _add_nested(engine: Engine, region: Region, stack: Stack, change_set: ChangeSet) -> None:
     """Look into every nested stack that there is; one that would stay as it is is no change.
 
     A nested stack that is yet to be created, or whose parameters are not known before the
@@ -49,7 +60,7 @@ def _made(
     made = ChangeSet(name, region.arn(f"changeSet/{name}"), "UPDATE", desired, {}, None, None,
                      parent=parent, nested=True)  # fmt: skip
     made.changes = compare(old=child.desired, new=desired, resources=child.resources)
-    add_nested(engine, region, child, made)
+    _add_nested(engine, region, child, made)
     if child.desired and not has_changes(old=child.desired, new=desired, changes=made.changes):
         made.reason = NO_CHANGES
         return made

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from phased_rollout import aws as sessions
+from phased_rollout.aws import Access
 from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Outcome
 from tests.unit.substrates.conftest import APPLY, World
@@ -161,7 +162,7 @@ def test_the_account_is_compared_again_for_every_new_session(world: World) -> No
 def test_no_change_is_sent_unless_the_account_was_compared(world: World) -> None:
     other = World(world.aws).account
     world.options["role"] = f"arn:aws:iam::{other}:role/rollout"
-    hook = world.substrate._api(world.target).hook
+    hook = sessions.account(Access.of(world.options, world.target.address))
     with pytest.raises(UnreachableError, match=f"nothing was done.*{other}"):
         hook.call("delete_stack", StackName="app")
     assert world.aws.calls(account=other, operation="DeleteStack") == []
@@ -195,7 +196,7 @@ def test_a_change_that_is_not_permitted_is_a_refusal_with_permission_and_role(
 
 
 def test_the_account_is_asked_for_again_with_a_renewed_session(world: World) -> None:
-    hook = world.substrate._api(world.target).hook
+    hook = sessions.account(Access.of(world.options, world.target.address))
     assert hook.call("describe_stacks")["Stacks"] == []
     world.aws.expire_sessions(world.account)
     hook.check_account()

@@ -33,7 +33,7 @@ class CloudFormationSubstrate:
     """Rolls a template out to one stack per account and region.
 
     :param options: ``connection``, ``stack``, and optionally ``role`` (name or ARN with
-        ``{account}``), ``external_id``, ``via``, ``region``, ``service_role``, ``capabilities``
+        ``{account}``), ``external_id``, ``region``, ``service_role``, ``capabilities``
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
