@@ -24,11 +24,10 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-BAD_CREDENTIALS = frozenset(
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+BAD_CREDENTIALS = EXPIRED | frozenset(
     {
         "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
         "IncompleteSignature",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
@@ -36,7 +35,6 @@ BAD_CREDENTIALS = frozenset(
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
         "OptInRequired",
-        "RequestExpired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
@@ -44,6 +42,10 @@ BAD_CREDENTIALS = frozenset(
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"}
 )
+_PERMISSION = re.compile(r"authorized to perform:? ([\w-]+:\w+)")
+_PREFIXES = {"resourcegroupstaggingapi": "tag"}  # in policies, where they differ from the service
+# Values that a text repeats and that may be secret.
+_GIVEN = re.compile(r"(?<=, value: ).*?(?=, (?:type|valid))|(?<=Value ').*?(?=' at 'externalId')")
 _ABOUT_AWS = re.compile(r"rate exceeded|throttl|internal ?failure|service ?unavailable", re.I)
 _TRANSIENT = frozenset(
     {"InternalFailure", "InternalError", "RequestTimeout", "ServiceUnavailable"} | THROTTLED
@@ -63,37 +65,57 @@ class RefusedByAwsError(RefusedError):
         self.said = said
 
 
-def classify(error: Exception, *, where: str = "") -> RolloutError:
+def classify(
+    error: Exception, *, where: str = "", service: str = "", who: str = "the caller"
+) -> RolloutError:
     """Say what an error of AWS means: could not be asked (hold), or a refusal (failure).
 
     :param where: put before the text, e.g. ``account 111122223333 (eu-west-1)``
+    :param service: that was called, as boto3 names it
+    :param who: called it, e.g. ``role 'rollout'``
     """
     prefix = f"{where}: " if where else ""
     if isinstance(error, RolloutError):
         return error
     if isinstance(error, ClientError):
-        return _classify_reply(error, prefix)
+        return _classify_reply(error, prefix, service=service, who=who)
     if isinstance(error, ParamValidationError):
+        said = _GIVEN.sub("…", str(error))
         return RefusedByAwsError(
-            f"{prefix}the request is not valid: {error}", code="ParamValidation", said=str(error)
+            f"{prefix}the request is not valid: {said}", code="ParamValidation", said=said
         )
     return UnreachableError(f"{prefix}could not be asked: {error or type(error).__name__}")
 
 
-def _classify_reply(error: ClientError, prefix: str) -> RolloutError:
-    code = code_of(error)
+def _classify_reply(error: ClientError, prefix: str, *, service: str, who: str) -> RolloutError:
+    code, operation = code_of(error), error.operation_name
     said = str(error.response.get("Error", {}).get("Message", "")).strip() or code
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    operation = error.operation_name
+    denied = code in _DENIED
     if operation.startswith("AssumeRole"):
-        return UnreachableError(f"{prefix}could not assume the role: {code}: {said}")
+        said = _GIVEN.sub("…", said)
+        mend = ": mend the role's trust policy, `role`, `external_id` or `via`" if denied else ""
+        return UnreachableError(f"{prefix}could not assume the role: {code}: {said}{mend}")
     if code in BAD_CREDENTIALS:
-        return UnreachableError(f"{prefix}{operation}: the credentials are not valid: {said}")
+        return UnreachableError(
+            f"{prefix}{operation}: the credentials are not valid, or the region is not enabled in "
+            f"the account: {code}: {said}"
+        )
     if code in _TRANSIENT or status >= _SERVER_ERROR or status == _TOO_MANY:
         return UnreachableError(f"{prefix}{operation}: {code}: {said}")
-    if code in _DENIED and operation.startswith(("Describe", "Get", "List")):
-        return UnreachableError(f"{prefix}{operation}: no permission to look: {said}")
+    if denied:
+        needs = f"{who} needs {_permission(said, service, operation)}"
+        if operation.startswith(("Describe", "Get", "List")):
+            return UnreachableError(f"{prefix}{operation}: no permission to look: {needs}: {said}")
+        said = f"{needs}: {said}"
     return RefusedByAwsError(f"{prefix}{operation}: {code}: {said}", code=code, said=said)
+
+
+def _permission(said: str, service: str, operation: str) -> str:
+    """Name the permission that is missing: as AWS says it, else by the call."""
+    if found := _PERMISSION.search(said):
+        return found[1]
+    return f"{_PREFIXES.get(service, service)}:{operation}"
 
 
 def code_of(error: Exception) -> str:

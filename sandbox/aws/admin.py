@@ -13,6 +13,7 @@ from sandbox.aws.faults import Fault, Faults
 from sandbox.aws.identity import MANAGEMENT_ACCOUNT, Identities, RoleTrust
 from sandbox.aws.journal import Journal
 from sandbox.aws.pace import Pace
+from sandbox.aws.permissions import Ban, Permissions
 from sandbox.aws.wire import Environ, Reply
 from sandbox.aws.workloads import Workload, Workloads
 
@@ -29,6 +30,7 @@ class Admin:
     denials: Denials
     workloads: Workloads
     identities: Identities
+    permissions: Permissions
     pace: Pace
     on_reset: Callable[[], None]
 
@@ -117,9 +119,28 @@ class Admin:
         return {"held": sorted(self.pace.held)}
 
     def post_roles(self, _query: Query, body: Json) -> Json:
-        trust = RoleTrust(**body)
+        trusts = body.get("trusts")
+        trust = RoleTrust(**{**body, "trusts": None if trusts is None else tuple(trusts)})
         self.identities.trust(trust)
         return asdict(trust)
+
+    def post_regions(self, _query: Query, body: Json) -> Json:
+        """Let a region not be enabled in an account."""
+        self.identities.disable(str(body["account"]), str(body["disabled"]))
+        return {}
+
+    def post_expire(self, _query: Query, body: Json) -> Json:
+        """End all sessions in an account."""
+        self.identities.expire(str(body["account"]))
+        return {}
+
+    def post_bans(self, _query: Query, body: Json) -> Json:
+        self.permissions.ban(Ban(**body))
+        return {}
+
+    def delete_bans(self, _query: Query, _body: Json) -> Json:
+        self.permissions.clear()
+        return {}
 
     def post_reset(self, _query: Query, _body: Json) -> Json:
         """Forget everything: AWS's state, calls, faults, denials, workloads, settings."""
@@ -127,6 +148,7 @@ class Admin:
         self.faults.remove()
         self.denials.remove()
         self.identities.reset()
+        self.permissions.clear()
         fresh = Pace()
         self.pace.phase, self.pace.slow, self.pace.page_size = fresh.phase, {}, fresh.page_size
         self.pace.held.clear()

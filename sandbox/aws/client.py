@@ -104,11 +104,15 @@ class SandboxAws:
 
     def fault(
         self, kind: str, *, account: str = "*", service: str = "*", operation: str = "*",
-        count: int | None = 1, skip: int = 0, seconds: float = 5.0,
+        count: int | None = 1, skip: int = 0, seconds: float = 5.0, **more: Any,
     ) -> str:  # fmt: skip
-        """Inject a fault (see :data:`sandbox.aws.faults.KINDS`); returns its id."""
+        """Inject a fault (see :class:`sandbox.aws.faults.Fault`); returns its id.
+
+        ``fault("error", code="LimitExceededException", message="…", status=400)`` says anything;
+        ``region`` limits any fault.
+        """
         body = {"kind": kind, "account": account, "service": service, "operation": operation,
-                "count": count, "skip": skip, "seconds": seconds}  # fmt: skip
+                "count": count, "skip": skip, "seconds": seconds, **more}  # fmt: skip
         return str(self._admin("POST", "faults", body=body)["id"])
 
     def faults(self) -> list[Json]:
@@ -121,10 +125,13 @@ class SandboxAws:
 
     def deny(
         self, *, account: str, resource_type: str, logical_id: str = "",
-        reason: str | None = None, actions: Iterable[str] = ("create", "update"),
+        reason: str | None = None, actions: Iterable[str] = ("create", "update"), role: str = "",
     ) -> str:  # fmt: skip
-        """Let resources of a type fail in an account; returns the denial's id."""
-        body: Json = {"account": account, "resource_type": resource_type,
+        """Let resources of a type fail in an account; returns the denial's id.
+
+        ``actions``: create, update, delete, rollback. ``role``: when that service role acts.
+        """
+        body: Json = {"account": account, "resource_type": resource_type, "role": role,
                       "logical_id": logical_id, "actions": list(actions)}  # fmt: skip
         if reason is not None:
             body["reason"] = reason
@@ -167,10 +174,31 @@ class SandboxAws:
         finally:
             self._admin("POST", "hold", body={"account": account, "held": False})
 
-    def role(self, role_arn: str, *, external_id: str | None = None, absent: bool = False) -> None:
-        """Make a role demand an external id, or not exist."""
-        body = {"role_arn": role_arn, "external_id": external_id, "absent": absent}
+    def role(
+        self, role_arn: str, *, external_id: str | None = None, absent: bool = False,
+        trusts: Iterable[str] | None = None,
+    ) -> None:  # fmt: skip
+        """Make a role demand an external id, trust only some roles or accounts, or not exist."""
+        body = {"role_arn": role_arn, "external_id": external_id, "absent": absent,
+                "trusts": None if trusts is None else list(trusts)}  # fmt: skip
         self._admin("POST", "roles", body=body)
+
+    def ban(self, action: str, *, account: str = "*", caller: str = "") -> None:
+        """Take a permission away (``iam:PassRole``, ``cloudformation:Describe*``) from callers."""
+        self._admin("POST", "bans", body={"account": account, "action": action, "caller": caller})
+
+    def clear_bans(self) -> None:
+        """Give all permissions back."""
+        self._admin("DELETE", "bans")
+
+    def disable_region(self, account: str, region: str) -> None:
+        """Let a region not be enabled in an account, as those that must be opted into."""
+        self._admin("POST", "regions", body={"account": account, "disabled": region})
+
+    def expire_sessions(self, account: str) -> None:
+        """End all sessions in an account, long before those who hold them expect it."""
+        self._admin("POST", "expire", body={"account": account})
+        self._credentials.clear()
 
     def _admin(
         self, method: str, name: str, *, query: Json | None = None, body: Json | None = None

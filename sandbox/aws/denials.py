@@ -17,7 +17,8 @@ DENIED_BY_SCP = (
 class Denial:
     """Refuses ``actions`` (create, update, delete, rollback) on a resource type of an account.
 
-    ``account`` may be ``*``; ``logical_id`` is a substring. A change set does not show a denial.
+    ``account`` may be ``*``; ``logical_id`` is a substring, and ``role`` one of the service role's
+    ARN: what that role alone may not do. A change set does not show a denial.
     """
 
     account: str
@@ -25,11 +26,15 @@ class Denial:
     reason: str
     logical_id: str = ""
     actions: tuple[str, ...] = ("create", "update")
+    role: str = ""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-    def covers(self, *, account: str, resource_type: str, logical_id: str, action: str) -> bool:
+    def covers(
+        self, *, account: str, resource_type: str, logical_id: str, action: str, role: str
+    ) -> bool:
         return (
             self.account in ("*", account)
+            and self.role in role
             and self.resource_type == resource_type
             and self.logical_id in logical_id
             and action in self.actions
@@ -65,15 +70,16 @@ class Denials:
             return list(self._denials.values())
 
     def reason(
-        self, *, account: str, resource_type: str, logical_id: str, action: str
+        self, *, account: str, resource_type: str, logical_id: str, action: str, role: str = ""
     ) -> str | None:
         """Why an action is refused, or None when it is not."""
         for denial in self.all():
             if denial.covers(account=account, resource_type=resource_type, logical_id=logical_id,
-                             action=action):  # fmt: skip
+                             action=action, role=role):  # fmt: skip
                 return denial.reason
         return None
 
 
 def _content(denial: Denial) -> tuple[Any, ...]:
-    return (denial.account, denial.resource_type, denial.reason, denial.logical_id, denial.actions)
+    return (denial.account, denial.resource_type, denial.reason, denial.logical_id, denial.actions,
+            denial.role)  # fmt: skip

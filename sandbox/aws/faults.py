@@ -11,6 +11,7 @@ from sandbox.aws.wire import Request
 
 KINDS = (
     "throttle",
+    "error",
     "error_500",
     "error_503",
     "timeout",
@@ -18,6 +19,8 @@ KINDS = (
     "denied",
     "lost_reply",
     "lost_503",
+    "not_xml",
+    "reset_after",
     "slow",
 )
 
@@ -26,27 +29,34 @@ KINDS = (
 class Fault:
     """Hits ``count`` calls (None: all of them) that match, after letting ``skip`` through.
 
-    ``account``, ``service`` and ``operation`` may be ``*``. ``seconds`` is how long a timeout
-    holds the connection, or how long a slow call is delayed. ``lost_reply`` performs the call
-    and then drops the connection, ``lost_503`` performs it and answers 503.
+    ``account``, ``region``, ``service`` and ``operation`` may be ``*``. ``seconds`` is how long a
+    timeout holds the connection, or how long a slow call is delayed. ``lost_reply`` performs the
+    call and then drops the connection, ``reset_after`` performs it and resets the connection,
+    ``lost_503`` performs it and answers 503. ``error`` answers with ``code``, ``message`` and
+    ``status``; ``not_xml`` answers 500 as a load balancer does.
     """
 
     kind: str
     account: str = "*"
+    region: str = "*"
     service: str = "*"
     operation: str = "*"
     count: int | None = 1
     skip: int = 0
     seconds: float = 5.0
+    code: str = "InternalFailure"
+    message: str = "An injected error."
+    status: int = 400
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; use one of {', '.join(KINDS)}")
 
-    def matches(self, *, account: str, service: str, operation: str) -> bool:
+    def matches(self, *, account: str, region: str, service: str, operation: str) -> bool:
         return (
             self.account in ("*", account)
+            and self.region in ("*", region)
             and self.service in ("*", service)
             and self.operation in ("*", operation)
         )
@@ -76,11 +86,11 @@ class Faults:
         with self._lock:
             return list(self._faults.values())
 
-    def take(self, *, account: str, service: str, operation: str) -> Fault | None:
+    def take(self, **call: str) -> Fault | None:
         """The fault that hits this call, if any; it counts."""
         with self._lock:
             for fault in list(self._faults.values()):
-                if not fault.matches(account=account, service=service, operation=operation):
+                if not fault.matches(**call):
                     continue
                 if fault.skip > 0:
                     self._faults[fault.id] = replace(fault, skip=fault.skip - 1)

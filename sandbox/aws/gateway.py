@@ -13,11 +13,12 @@ from typing import Any
 
 from sandbox.aws import alarms, buckets
 from sandbox.aws.cloudformation.service import NAMESPACE, CloudFormation
-from sandbox.aws.errors import AwsError
+from sandbox.aws.errors import AwsError, validation_error
 from sandbox.aws.faults import Fault, Faults, injected_error
 from sandbox.aws.identity import STS_NAMESPACE, Caller, Identities, caller_identity
 from sandbox.aws.journal import Call, Journal, kept_params
 from sandbox.aws.pace import Pace
+from sandbox.aws.permissions import Permissions
 from sandbox.aws.render import render_result
 from sandbox.aws.wire import Environ, Reply, Request, read_request, render_error
 
@@ -40,6 +41,7 @@ class Gateway:
     admin: Callable[[Environ], Reply]
     cloudformation: CloudFormation
     identities: Identities
+    permissions: Permissions
     faults: Faults
     journal: Journal
     pace: Pace
@@ -77,8 +79,9 @@ class Gateway:
             caller = self.identities.authenticate(request)
             outcome.caller, outcome.account = caller.arn, _account(request, caller)
             fault = self.faults.take(
-                account=outcome.account, service=request.service, operation=request.operation
-            )
+                account=outcome.account, region=request.region, service=request.service,
+                operation=request.operation,
+            )  # fmt: skip
             if fault is None:
                 return self._perform(environ, request, caller)
             outcome.fault = fault.kind
@@ -92,20 +95,32 @@ class Gateway:
     def _with_fault(
         self, fault: Fault, environ: Environ, request: Request, *, perform: Callable[[], Reply]
     ) -> Reply:
-        if fault.kind in ("lost_reply", "lost_503"):
+        if fault.kind in ("lost_reply", "lost_503", "reset_after"):
             perform()
         if fault.kind in ("slow", "timeout"):
             self.stopping.wait(fault.seconds)
         if fault.kind == "slow":
             return perform()
+        if fault.kind == "not_xml":
+            return 500, {"Content-Type": "text/html"}, b"<html><body>Bad Gateway<br></body></html>"
+        if fault.kind == "error":
+            raise AwsError(fault.code, fault.message, status=fault.status)
         if error := injected_error(fault.kind, request):
             raise error
-        if fault.kind == "reset":
+        if fault.kind in ("reset", "reset_after"):
             environ["sandbox.drop"]()
         raise DroppedError(fault.kind)
 
     def _perform(self, environ: Environ, request: Request, caller: Caller) -> Reply:
+        self.permissions.check(caller, request)
+        size = self.pace.page_size
+        if (own := alarms.answer(request, caller=caller, size=size)) is not None:
+            return own
+        alarms.check(request)
         if request.service == "cloudformation":
+            role = str(request.params.get("RoleARN") or "")
+            if self.identities.is_absent(role):
+                raise validation_error(f"Role {role} is invalid or cannot be assumed")
             result = self.cloudformation.call(
                 request.operation, request.params, caller=caller, region=request.region
             )
@@ -120,8 +135,8 @@ class Gateway:
             buckets.check_owner(environ, caller)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         status, headers, body = _call_wsgi(self.moto, environ)
-        if status == http.HTTPStatus.OK and alarms.is_paged(request):
-            body = alarms.paged(body, request, size=self.pace.page_size)
+        if status == http.HTTPStatus.OK and alarms.is_description(request):
+            body = alarms.described(body, request, caller=caller, size=size)
             headers.pop("Content-Length", None)
         return status, headers, body
 

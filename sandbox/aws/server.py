@@ -27,6 +27,7 @@ from sandbox.aws.gateway import Gateway
 from sandbox.aws.identity import MANAGEMENT_ACCOUNT, Identities
 from sandbox.aws.journal import Journal
 from sandbox.aws.pace import Pace
+from sandbox.aws.permissions import Permissions
 from sandbox.aws.scheduler import Scheduler
 from sandbox.aws.workloads import Workloads
 
@@ -71,17 +72,20 @@ class SandboxServer:
         self._workloads = Workloads()
         self._journal = Journal(log)
         denials, faults, identities = Denials(), Faults(), Identities()
+        permissions = Permissions()
         engine = Engine(self._scheduler, self.pace, denials, self._workloads.touch)
         self._cloudformation = CloudFormation(engine=engine)
         gateway = Gateway(
             moto=DomainDispatcherApplication(create_backend_app),
             admin=Admin(
                 journal=self._journal, faults=faults, denials=denials,
-                workloads=self._workloads, identities=identities, pace=self.pace,
+                workloads=self._workloads, identities=identities, permissions=permissions,
+                pace=self.pace,
                 on_reset=self._reset,
             ),
             cloudformation=self._cloudformation,
             identities=identities,
+            permissions=permissions,
             faults=faults,
             journal=self._journal,
             pace=self.pace,

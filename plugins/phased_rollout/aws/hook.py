@@ -5,27 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.providers.amazon.aws.hooks.cloud_formation import CloudFormationHook
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
-from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from phased_rollout.aws.access import (
-    BUILDING,
+    HOME,
     Access,
     connection_of,
+    content_of,
     forget_connection,
-    session_of,
+    partition_of,
 )
-from phased_rollout.aws_errors import BAD_CREDENTIALS, THROTTLED, classify, code_of
-from phased_rollout.errors import UnreachableError
+from phased_rollout.aws.roles import SESSION, client_of, credentials_of, forget_shared
+from phased_rollout.aws_errors import BAD_CREDENTIALS, EXPIRED, THROTTLED, classify, code_of
+from phased_rollout.errors import RolloutError, UnreachableError
 
 # A mutation whose reply was lost is reconciled by reading, never sent again blindly.
 _ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})
@@ -33,6 +35,7 @@ _THROTTLE_WAITS = (0.3, 0.9)
 _READS = ("describe_", "get_", "list_")
 _REACHABLE_ACCOUNTS = 256  # about 0.5 MB each
 _FAILURES = (ClientError, BotoCoreError, ResponseParserError, OSError)
+_T = TypeVar("_T")
 
 
 class AccountHook(CloudFormationHook):
@@ -51,7 +54,8 @@ class AccountHook(CloudFormationHook):
         self.access = access
         self._lock = threading.RLock()
         self._clients: dict[str, Any] = {}
-        self._credentials: Any = None
+        self._credentials: Credentials | None = None
+        self._content: str | None = None
         self._key: str | None = None
         self._checked: str | None = None
 
@@ -64,7 +68,7 @@ class AccountHook(CloudFormationHook):
         if self.access.role:
             wrapper.role_arn = self.access.arn_of(self.access.role)
             wrapper.assume_role_method = "assume_role"
-            wrapper.assume_role_kwargs = {"RoleSessionName": "phased-rollout"}
+            wrapper.assume_role_kwargs = {"RoleSessionName": SESSION}
             if self.access.external_id:
                 wrapper.assume_role_kwargs["ExternalId"] = self.access.external_id
         return wrapper
@@ -76,65 +80,38 @@ class AccountHook(CloudFormationHook):
         deferrable: bool = False,  # noqa: ARG002, FBT001, FBT002  # the provider's signature
     ) -> Any:
         """Build a client off the shared session, with the role's credentials."""
-        return self._in_account(self.client_type or "cloudformation", config=config)
+        return self._built(self.client_type or "cloudformation", self._frozen(), config=config)
 
     def _frozen(self) -> ReadOnlyCredentials:
-        """Give the credentials of the role; botocore renews them well before they expire."""
+        """Give the credentials to act with now: others after the connection was edited."""
         with self._lock:
-            if self._credentials is None and self.access.role:
-                self._credentials = RefreshableCredentials.create_from_metadata(
-                    metadata=self._assume(), refresh_using=self._assume, method="sts-assume-role"
-                )
-            elif self._credentials is None:
-                self._credentials = session_of(connection_of(self.access)).get_credentials()
-            if self._credentials is None:
-                raise NoCredentialsError
+            content = content_of(connection_of(self.access))
+            if self._credentials is None or content != self._content:
+                self._credentials, self._content = credentials_of(self.access), content
             return self._credentials.get_frozen_credentials()
 
-    def _assume(self) -> dict[str, str]:
-        endpoint = self.conn_config.get_service_endpoint_url("sts", sts_connection_assume=True)
-        with closing(self._build("sts", endpoint_url=endpoint)) as client:
-            given = client.assume_role(
-                RoleArn=self.conn_config.role_arn, **self.conn_config.assume_role_kwargs
-            )["Credentials"]
-        return {
-            "access_key": given["AccessKeyId"],
-            "secret_key": given["SecretAccessKey"],
-            "token": given["SessionToken"],
-            "expiry_time": given["Expiration"].isoformat(),
-        }
+    def _built(
+        self, service: str, frozen: ReadOnlyCredentials, *, config: Config | None = None
+    ) -> Any:
+        merged = self.config.merge(config) if config else self.config
+        return client_of(self.access, service, frozen, config=merged)
 
-    def _build(self, service: str, *, config: Config | None = None, **arguments: Any) -> Any:
-        session = session_of(connection_of(self.access))
-        with BUILDING:
-            return session.client(
-                service,
-                region_name=self.access.region,
-                config=self.config.merge(config) if config else self.config,
-                verify=self.verify,
-                **arguments,
-            )
-
-    def _in_account(self, service: str, *, config: Config | None = None) -> Any:
-        frozen = self._frozen()
-        return self._build(
-            service,
-            config=config,
-            endpoint_url=self.conn_config.get_service_endpoint_url(service),
-            aws_access_key_id=frozen.access_key,
-            aws_secret_access_key=frozen.secret_key,
-            aws_session_token=frozen.token,
-        )
+    def _renew(self) -> None:
+        """Assume the roles anew: AWS says that the credentials have expired, whatever we think."""
+        forget_shared(self.access)
+        forget_connection(self.access.connection)
+        with self._lock:
+            self._credentials = None
 
     def client(self, service: str) -> Any:
         """Give the account's client for a service, renewed when the credentials were."""
         with self._lock:
-            key = self._frozen().access_key
-            if key != self._key:
+            frozen = self._frozen()
+            if frozen.access_key != self._key:
                 self.close()
-                self._key = key
+                self._key = frozen.access_key
             if service not in self._clients:
-                self._clients[service] = self._in_account(service)
+                self._clients[service] = self._built(service, frozen)
             return self._clients[service]
 
     def close(self) -> None:
@@ -149,22 +126,58 @@ class AccountHook(CloudFormationHook):
     ) -> dict[str, Any]:
         """Ask AWS; raises UnreachableError or RefusedByAwsError.
 
-        Reads are retried by botocore. Anything else is sent once, and again only after a throttle,
-        which AWS answers without having done anything.
+        Reads are retried by botocore. Anything else is sent once, by credentials that are known to
+        belong to the target's account, and again only after a throttle or after AWS called the
+        credentials expired: both are answered before anything is done.
         """
+        send = self._read if operation.startswith(_READS) else self._mutate
+        return dict(self._asked(service, lambda: send(service, operation, arguments)))
+
+    def _asked(self, service: str, send: Callable[[], _T]) -> _T:
         try:
-            if operation.startswith(_READS):
-                reply = getattr(self.client(service), operation)(**arguments)
-            else:
-                reply = self._mutate(service, operation, arguments)
+            try:
+                return send()
+            except ClientError as error:
+                if code_of(error) not in EXPIRED:
+                    raise
+                self._renew()
+                return send()
         except _FAILURES as error:
-            if not isinstance(error, ClientError) or code_of(error) in BAD_CREDENTIALS:
-                forget(self.access)  # the connection may have been mended meanwhile
-            raise classify(error, where=str(self.access)) from error
-        return dict(reply)
+            raise self._explained(error, service) from error
+
+    def _explained(self, error: Exception, service: str) -> RolloutError:
+        code = code_of(error)
+        abroad = code in BAD_CREDENTIALS - EXPIRED and self._valid_at_home()
+        if not isinstance(error, ClientError) or code in BAD_CREDENTIALS:
+            forget(self.access)  # the connection may have been mended meanwhile
+        if getattr(error, "operation_name", "") == "AssumeRole":
+            forget_shared(self.access)
+        if abroad:
+            return UnreachableError(
+                f"{self.access}: the region is not enabled in this account: enable it there, or "
+                f"leave the target out ({code})"
+            )
+        role = f"role {self.access.role!r}" if self.access.role else "the connection"
+        return classify(error, where=str(self.access), service=service, who=role)
+
+    def _valid_at_home(self) -> bool:
+        """Say whether the same credentials are good in a region that no account can disable."""
+        home = HOME.get(partition_of(self.access.region))
+        if self._credentials is None or home in (None, self.access.region):
+            return False
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+            arguments = {"region_name": home, "config": self.config.merge(_ONCE)}
+            with closing(client_of(self.access, "sts", frozen, **arguments)) as client:
+                return bool(client.get_caller_identity()["Account"] == self.access.account)
+        except (*_FAILURES, UnreachableError):
+            return False
+
+    def _read(self, service: str, operation: str, arguments: Mapping[str, Any]) -> Any:
+        return getattr(self.client(service), operation)(**arguments)
 
     def _mutate(self, service: str, operation: str, arguments: Mapping[str, Any]) -> Any:
-        with closing(self._in_account(service, config=_ONCE)) as client:
+        with closing(self._built(service, self._own(), config=_ONCE)) as client:
             for wait in _THROTTLE_WAITS:
                 try:
                     return getattr(client, operation)(**arguments)
@@ -186,16 +199,25 @@ class AccountHook(CloudFormationHook):
             arguments["NextToken"] = reply["NextToken"]
 
     def check_account(self) -> None:
-        """Raise unless the credentials belong to the target's account; asked once a session."""
-        if self._checked and self._checked == self._key:
-            return
-        found = self.call("get_caller_identity", service="sts")["Account"]
-        if found != self.access.account:
-            raise UnreachableError(
-                f"{self.access}: nothing was done, the credentials belong to account {found}: "
-                f"mend `role` or the connection {self.access.connection!r}"
-            )
-        self._checked = self._key
+        """Raise unless the credentials belong to the target's account; asked once a session.
+
+        Every change is checked so; ask for it where nothing at all may be begun otherwise.
+        """
+        self._asked("sts", self._own)
+
+    def _own(self) -> ReadOnlyCredentials:
+        """Give credentials that are known to belong to the target's account."""
+        frozen = self._frozen()
+        if frozen.access_key != self._checked:
+            with closing(self._built("sts", frozen)) as client:
+                found = client.get_caller_identity()["Account"]
+            if found != self.access.account:
+                raise UnreachableError(
+                    f"{self.access}: nothing was done, the credentials belong to account {found}: "
+                    f"mend `role` or the connection {self.access.connection!r}"
+                )
+            self._checked = frozen.access_key
+        return frozen
 
 
 _HOLDING = threading.Lock()
@@ -219,6 +241,7 @@ def forget(access: Access | None = None) -> None:
     """Drop what is kept of one account, or of all: the connection is looked up again."""
     with _HOLDING:
         if access is None:
+            forget_shared()
             dropped = list(_HOOKS.values())
             _HOOKS.clear()
         else:

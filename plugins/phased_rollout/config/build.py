@@ -42,7 +42,7 @@ AnySubstrate = CloudFormation | OtherSubstrate
 Signals = Sequence[CloudWatchAlarms | OtherSignal]
 ValueT = TypeVar("ValueT")
 
-_INHERITED = ("connection", "role", "external_id")
+_INHERITED = ("connection", "role", "external_id", "via")
 """What a signal that asks AWS takes over from the substrate, so that its options say it all."""
 
 

@@ -66,6 +66,13 @@ ExternalId = Annotated[
     str,
     matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
 ]
+RoleArn = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}",
+        "is no role's ARN: write one such as arn:aws:iam::111122223333:role/hub",
+    ),
+]
 
 
 def _known(group: str) -> AfterValidator:
@@ -96,6 +103,17 @@ def shape_of(group: str) -> Callable[[Any], str]:
         return f"kind={close[0]}" if meant else OTHER
 
     return choose
+
+
+class Hop(Strict):
+    """A role that is assumed on the way to the targets' roles.
+
+    :param role: its ARN, for it is in an account of its own
+    :param external_id: if its trust policy demands one
+    """
+
+    role: RoleArn
+    external_id: Maybe[ExternalId] = None
 
 
 class Other(BaseModel):
@@ -164,6 +182,7 @@ class CloudFormation(Strict):
     :param bucket: in each account, for templates that are too long for a request
     :param service_role: role that CloudFormation itself uses
     :param capabilities: granted to every change, besides those that it asks for
+    :param via: roles to assume before the role, in this order
     """
 
     kind: SubstrateKind
@@ -176,6 +195,7 @@ class CloudFormation(Strict):
     bucket: Maybe[Bucket] = None
     service_role: Maybe[Role] = None
     capabilities: Maybe[list[Capability]] = None
+    via: Maybe[list[Hop]] = None
 
     def options(self) -> dict[str, Any]:
         """Give what was set."""
@@ -195,7 +215,7 @@ class CloudWatchAlarms(Strict):
     """The alarms in the target's region whose name begins with a prefix, or that carry a tag.
 
     :param tag: one key with its value
-    :param connection: and role, external_id: those of the substrate unless set
+    :param connection: and role, external_id, via: those of the substrate unless set
     """
 
     kind: SignalKind
@@ -204,6 +224,7 @@ class CloudWatchAlarms(Strict):
     connection: Maybe[ConnectionId] = None
     role: Maybe[Role] = None
     external_id: Maybe[ExternalId] = None
+    via: Maybe[list[Hop]] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from phased_rollout.aws import Access, AccountHook, account
-from phased_rollout.errors import ConfigError
+from phased_rollout.aws_errors import RefusedByAwsError
+from phased_rollout.errors import ConfigError, UnreachableError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import Health, Observation
 
@@ -18,7 +19,7 @@ class CloudWatchAlarms:
     """Metric and composite alarms: one in ALARM is harm, one without data is unknown.
 
     :param options: ``connection``, ``prefix`` or ``tag`` (``key=value`` or a mapping of one), and
-        optionally ``role``, ``external_id``, ``region``
+        optionally ``role``, ``external_id``, ``via``, ``region``
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -36,7 +37,10 @@ class CloudWatchAlarms:
     def observe(self, target: Target) -> Sequence[Observation]:
         """Give one observation for each alarm; when none matches, one that says so."""
         hook = account(Access.of(self._options, target.address))
-        found = [_observation(target, alarm) for alarm in self._alarms(hook)]
+        try:
+            found = [_observation(target, alarm) for alarm in self._alarms(hook)]
+        except RefusedByAwsError as error:  # it refused to tell; that is no word about the target
+            raise UnreachableError(str(error)) from error
         if found:
             return found
         chosen = f"prefix {self._prefix!r}" if self._prefix else f"tag {'='.join(self._tag)!r}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from sandbox.aws.cloudformation.intake import (
     stack_name,
 )
 from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Region, Stack
+from sandbox.aws.cloudformation.nested_sets import drop_nested, look_into_nested
 from sandbox.aws.cloudformation.registry import (
     find_change_set,
     find_stack,
@@ -57,13 +57,14 @@ class ChangeSets:
         stack, desired = self._submission(region, params, kind=kind, stack=stack, name=name)
         change_set = ChangeSet(
             name=name,
-            arn=f"arn:aws:cloudformation:{region.name}:{region.account}:changeSet/{name}/{uuid.uuid4()}",
+            arn=region.arn(f"changeSet/{name}"),
             type=kind,
             desired=desired,
             submitted={key: params[key] for key in _SUBMITTED if key in params},
             description=params.get("Description"),
             token=params.get("ClientToken"),
             on_failure=params.get("OnStackFailure"),
+            nested=flag(params, "IncludeNestedStacks"),
         )
         stack.change_sets[name] = change_set
         self._evaluate_later(region, stack, change_set)
@@ -103,6 +104,7 @@ class ChangeSets:
         def finish() -> None:
             with region.lock:
                 _evaluate(stack, change_set)
+                look_into_nested(self.engine, region, stack, change_set)
 
         self.engine.after(region.account, 1 / 3, start)
 
@@ -137,11 +139,14 @@ class ChangeSets:
             )
         if stack.change_sets.get(change_set.name) is change_set:
             del stack.change_sets[change_set.name]
+            drop_nested(region, change_set)
         return {}
 
     def execute(self, region: Region, params: Json) -> Json:
         stack, change_set = need_change_set(region, params)
         _check_executable(stack, change_set)
+        for other in stack.change_sets.values():
+            drop_nested(region, other)
         stack.change_sets.clear()  # the others no longer fit the stack
         stack.executed = change_set
         on_failure = change_set.on_failure or "ROLLBACK"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.aws.cloudformation.intrinsics import normal
 from sandbox.aws.cloudformation.kinds import ResourceKind, kind_of
-from sandbox.aws.cloudformation.model import MASK, Desired, Json, Resource, Wanted
+from sandbox.aws.cloudformation.model import MASK, STACK_TYPE, Desired, Json, Resource, Wanted
 from sandbox.aws.cloudformation.templates import references
 
 NO_CHANGES = (
@@ -98,6 +98,8 @@ def _details(name: str, *, old: Desired, new: Desired, changes: Mapping[str, Jso
                                          new=new)  # fmt: skip
         else:
             details += _dynamic_details(prop, kind=kind, value=pair[1], changes=changes)
+    if after.type == STACK_TYPE:  # only executing tells whether its own template changed
+        details.append(_detail(_target("Properties"), evaluation="Dynamic", source="Automatic"))
     if normal(before.tags) != normal(after.tags):
         details.append(_detail(_target("Tags")))
     for attribute in sorted(set(before.attributes) | set(after.attributes)):

@@ -12,6 +12,7 @@ from sandbox.aws.cloudformation.kinds import kind_of
 from sandbox.aws.cloudformation.model import Desired, Json, Parameter, Wanted
 from sandbox.aws.cloudformation.templates import parse_template, references
 from sandbox.aws.errors import validation_error
+from sandbox.aws.partitions import partition_of, suffix_of
 
 _ATTRIBUTES = (
     "CreationPolicy",
@@ -36,11 +37,11 @@ class Place:
         return {
             "AWS::AccountId": self.account,
             "AWS::NotificationARNs": list(notification_arns),
-            "AWS::Partition": "aws",
+            "AWS::Partition": partition_of(self.region),
             "AWS::Region": self.region,
             "AWS::StackId": self.stack_arn,
             "AWS::StackName": self.stack_name,
-            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::URLSuffix": suffix_of(self.region),
         }
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Region, Stack, now
-from sandbox.aws.cloudformation.operation import Operation, ResourceError
-from sandbox.aws.cloudformation.provision import Provisioner, ProvisionError
+from sandbox.aws.cloudformation.model import ChangeSet, Desired, Region, Stack, now
+from sandbox.aws.cloudformation.nested import NestedStacks
+from sandbox.aws.cloudformation.operation import Operation
+from sandbox.aws.cloudformation.provision import Provisioner
 from sandbox.aws.denials import Denials
 from sandbox.aws.errors import AwsError
 from sandbox.aws.pace import Pace
@@ -77,7 +78,7 @@ class Engine:
             stack.enter("DELETE_COMPLETE")
             region.remove(stack)
             return
-        operation = self._operation(region, stack, desired)
+        operation = self.operation(region, stack, desired)
         operation.retain = retain
         stack.enter("DELETE_IN_PROGRESS", reason=USER)
         self._later(_Run(operation, None, "ROLLBACK"), self._delete)
@@ -94,9 +95,12 @@ class Engine:
         stack.enter("UPDATE_ROLLBACK_IN_PROGRESS", reason=USER)
         self._later(run, self._roll_back_update)
 
-    def _operation(self, region: Region, stack: Stack, desired: Desired) -> Operation:
-        provisioner = Provisioner(account=region.account, region=region.name, denials=self.denials)
-        return Operation(region, stack, provisioner, desired)
+    def operation(self, region: Region, stack: Stack, desired: Desired) -> Operation:
+        """What brings a stack to what is desired of it, one resource after the other."""
+        provisioner = Provisioner(account=region.account, region=region.name,
+                                  denials=self.denials, role=desired.role_arn or "")  # fmt: skip
+        nested = NestedStacks(region, stack, self.operation)
+        return Operation(region, stack, provisioner, nested, desired)
 
     def _begin(
         self, region: Region, stack: Stack, desired: Desired, *, token: str | None,
@@ -106,7 +110,7 @@ class Engine:
         stack.disable_rollback = on_failure == "DO_NOTHING"
         if change_set is not None:
             change_set.execution_status = "EXECUTE_IN_PROGRESS"
-        return _Run(self._operation(region, stack, desired), change_set, on_failure)
+        return _Run(self.operation(region, stack, desired), change_set, on_failure)
 
     def _later(self, run: _Run, stage: Callable[[_Run], None], *, phases: float = 1.0) -> None:
         region = run.operation.region
@@ -136,17 +140,8 @@ class Engine:
         self.scheduler.later(self.pace.seconds(account) * phases, unless_held)
 
     def _provisioned(self, run: _Run) -> bool:
-        try:
-            run.operation.provision()
-            run.stack.outputs = outputs(run.operation)
-        except ResourceError as failed:
-            verb = {"CREATE": "create", "UPDATE": "update"}[failed.verb]
-            run.failure = f"The following resource(s) failed to {verb}: [{failed.logical_id}]. "
-            return False
-        except (AwsError, ProvisionError) as error:  # an output asks for what does not exist
-            run.failure = f"{error} "
-            return False
-        return True
+        run.failure = run.operation.attempt() or ""
+        return not run.failure
 
     def _create(self, run: _Run) -> None:
         if run.stack.status != "CREATE_IN_PROGRESS":
@@ -204,7 +199,7 @@ class Engine:
             reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
             run.stack.enter("UPDATE_ROLLBACK_FAILED", reason=reason)
             return
-        run.stack.outputs = outputs(run.operation, run.stack.desired)
+        run.stack.outputs = run.operation.outputs(run.stack.desired)
         run.stack.enter("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         self._later(run, self._rolled_back, phases=0.5)
 
@@ -226,19 +221,3 @@ def _broken(status: str) -> str:
     if status.startswith("UPDATE"):
         return "UPDATE_ROLLBACK_FAILED"
     return "DELETE_FAILED" if status.startswith("DELETE") else "ROLLBACK_FAILED"
-
-
-def outputs(operation: Operation, desired: Desired | None = None) -> list[Json]:
-    """The stack's outputs, now that the resources they name exist."""
-    wanted = (desired or operation.desired).outputs
-    shown = []
-    for key, output in wanted.items():
-        value = operation.actual(output)
-        export = value.get("Export") or {}
-        shown.append({
-            "OutputKey": key,
-            "OutputValue": value.get("Value"),
-            "Description": value.get("Description"),
-            "ExportName": export.get("Name"),
-        })  # fmt: skip
-    return shown

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from sandbox.aws.cloudformation.model import STACK_TYPE
+
 # The moto modules that implement a service whose name differs from the one in the type.
 _MODULES = {
     "Lambda": "awslambda",
@@ -63,11 +65,12 @@ def model_of(resource_type: str) -> Any:
 
 def is_supported(resource_type: str) -> bool:
     """Whether this CloudFormation can create resources of a type."""
-    return resource_type == HANDLE_TYPE or model_of(resource_type) is not None
+    return resource_type in (HANDLE_TYPE, STACK_TYPE) or model_of(resource_type) is not None
 
 
 _KINDS = {
     HANDLE_TYPE: ResourceKind(tags=""),
+    STACK_TYPE: ResourceKind(),
     "AWS::AutoScaling::AutoScalingGroup": ResourceKind(
         always="AutoScalingGroupName InstanceId",
         sometimes=("LaunchConfigurationName LaunchTemplate MixedInstancesPolicy VPCZoneIdentifier"),

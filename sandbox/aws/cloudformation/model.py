@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.aws.partitions import partition_of
+
 Json = dict[str, Any]
 
 MASK = "****"
@@ -105,6 +107,8 @@ class ChangeSet:
     reason: str | None = None
     changes: list[Json] = field(default_factory=list)
     on_failure: str | None = None
+    nested: bool = False  # whether it looks into nested stacks
+    parent: ChangeSet | None = None
 
 
 @dataclass(slots=True)
@@ -129,6 +133,11 @@ class Stack:
     disable_rollback: bool = False
     policy: str | None = None
     token: str | None = None  # of the running operation
+    parent: Stack | None = None  # of a nested stack
+
+    @property
+    def root(self) -> Stack:
+        return self.parent.root if self.parent else self
 
     @property
     def busy(self) -> bool:
@@ -181,8 +190,13 @@ class Region:
         outputs = [output for stack in self.stacks.values() for output in stack.outputs]
         return {o["ExportName"]: o["OutputValue"] for o in outputs if o.get("ExportName")}
 
+    def arn(self, kind: str) -> str:
+        """A new ARN, of a kind such as ``stack/name``."""
+        partition = partition_of(self.name)
+        return f"arn:{partition}:cloudformation:{self.name}:{self.account}:{kind}/{uuid.uuid4()}"
+
     def add(self, name: str, status: str) -> Stack:
-        arn = f"arn:aws:cloudformation:{self.name}:{self.account}:stack/{name}/{uuid.uuid4()}"
+        arn = self.arn(f"stack/{name}")
         stack = Stack(name, arn, status)
         self.stacks[name] = self.archive[arn] = stack
         return stack

@@ -7,20 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.aws.cloudformation import policy
+from sandbox.aws.cloudformation import nested, policy
 from sandbox.aws.cloudformation.compare import removal_policy
 from sandbox.aws.cloudformation.intrinsics import Scope, normal
 from sandbox.aws.cloudformation.kinds import kind_of
 from sandbox.aws.cloudformation.model import (
     MASK,
+    STACK_TYPE,
     Desired,
+    Json,
     Region,
     Resource,
     Stack,
     Wanted,
     now,
 )
-from sandbox.aws.cloudformation.provision import Provisioner, ProvisionError
+from sandbox.aws.cloudformation.nested import NestedStacks
+from sandbox.aws.cloudformation.provision import PlainError, Provisioner, ProvisionError
 from sandbox.aws.errors import AwsError
 
 
@@ -40,10 +43,37 @@ class Operation:
     region: Region
     stack: Stack
     provisioner: Provisioner
+    nested: NestedStacks
     desired: Desired
     undo: list[tuple[str, Resource, Resource | None]] = field(default_factory=list)
     obsolete: list[tuple[Resource, str]] = field(default_factory=list)  # and its policy
     retain: frozenset[str] = frozenset()
+
+    def attempt(self) -> str | None:
+        """Bring the stack to its wanted state; gives the reason when that fails."""
+        try:
+            self.provision()
+            self.stack.outputs = self.outputs()
+        except ResourceError as failed:
+            verb = {"CREATE": "create", "UPDATE": "update"}[failed.verb]
+            return f"The following resource(s) failed to {verb}: [{failed.logical_id}]. "
+        except (AwsError, ProvisionError) as error:  # an output asks for what does not exist
+            return f"{error} "
+        return None
+
+    def outputs(self, desired: Desired | None = None) -> list[Json]:
+        """The stack's outputs, now that the resources they name exist."""
+        shown = []
+        for key, output in (desired or self.desired).outputs.items():
+            value = self.actual(output)
+            export = value.get("Export") or {}
+            shown.append({
+                "OutputKey": key,
+                "OutputValue": value.get("Value"),
+                "Description": value.get("Description"),
+                "ExportName": export.get("Name"),
+            })  # fmt: skip
+        return shown
 
     def provision(self) -> None:
         """Bring every resource to its wanted state; raises ``ResourceError`` at the first miss."""
@@ -57,7 +87,7 @@ class Operation:
         """Take a resource out of the stack; it is deleted once all else has succeeded."""
         gone = self.stack.resources[logical_id]
         try:
-            self._check_policy("Delete", logical_id)
+            self._check_policy("Delete", logical_id, gone.type)
         except ProvisionError as error:
             self._event(logical_id, gone.type, "UPDATE_FAILED", resource=gone, reason=str(error))
             raise ResourceError(logical_id, "UPDATE") from error
@@ -74,7 +104,9 @@ class Operation:
             properties, tags = self.actual(wanted.properties), self.actual(wanted.tags)
             if current is None:
                 self._create(logical_id, wanted, properties=properties, tags=tags)
-            elif normal([current.properties, current.tags]) != normal([properties, tags]):
+            elif wanted.type == STACK_TYPE or normal([current.properties, current.tags]) != normal(
+                [properties, tags]
+            ):
                 self._modify(current, wanted, properties=properties, tags=tags)
         except (ProvisionError, AwsError) as error:
             reason = str(error)
@@ -83,10 +115,7 @@ class Operation:
 
     def _create(self, logical_id: str, wanted: Wanted, *, properties: Any, tags: Any) -> Resource:
         self._event(logical_id, wanted.type, "CREATE_IN_PROGRESS", properties=properties)
-        made = self.provisioner.create(
-            stack=self.stack.name, stack_arn=self.stack.arn, logical_id=logical_id,
-            kind=wanted.type, properties=properties, tags=tags,
-        )  # fmt: skip
+        made = self._made(logical_id, wanted, properties=properties, tags=tags)
         self.stack.resources[logical_id] = made
         self.undo.append(("created", made, None))
         self._event(logical_id, wanted.type, "CREATE_COMPLETE", resource=made)
@@ -99,7 +128,7 @@ class Operation:
             k for k in keys if normal(current.properties.get(k)) != normal(properties.get(k))
         }
         replaces = any(kind.recreation(key) == "Always" for key in changed)
-        self._check_policy("Replace" if replaces else "Modify", logical_id)
+        self._check_policy("Replace" if replaces else "Modify", logical_id, wanted.type)
         if replaces:
             self.provisioner.check_replaceable(current, properties)
         reason = (
@@ -108,22 +137,46 @@ class Operation:
         self._event(logical_id, wanted.type, "UPDATE_IN_PROGRESS", resource=current,
                     reason=reason if replaces else None, properties=properties)  # fmt: skip
         if replaces:
-            made = self.provisioner.create(
-                stack=self.stack.name, stack_arn=self.stack.arn, logical_id=logical_id,
-                kind=wanted.type, properties=properties, tags=tags,
-            )  # fmt: skip
+            made = self._made(logical_id, wanted, properties=properties, tags=tags)
             self.undo.append(("replaced", made, current))
             self.obsolete.append((current, wanted.policy("UpdateReplacePolicy")))
         else:
-            made = self.provisioner.update(current, properties=properties, tags=tags)
+            made = self._updated(current, properties=properties, tags=tags)
             self.undo.append(("updated", made, current))
         made.status = "UPDATE_COMPLETE"
         self.stack.resources[logical_id] = made
         self._event(logical_id, wanted.type, "UPDATE_COMPLETE", resource=made)
 
-    def _check_policy(self, action: str, logical_id: str) -> None:
-        if refusal := policy.refusal(self.stack.policy, action=action, logical_id=logical_id):
-            raise ProvisionError(refusal, code="AccessDenied")
+    def _made(self, logical_id: str, wanted: Wanted, *, properties: Any, tags: Any) -> Resource:
+        if wanted.type == STACK_TYPE:
+            self.provisioner.refuse_denied("create", kind=wanted.type, logical_id=logical_id)
+            return self.nested.create(logical_id, properties=properties, tags=tags)
+        return self.provisioner.create(
+            stack=self.stack.name, stack_arn=self.stack.arn, logical_id=logical_id,
+            kind=wanted.type, properties=properties, tags=tags,
+        )  # fmt: skip
+
+    def _updated(
+        self, resource: Resource, *, properties: Any, tags: Any, rollback: bool = False
+    ) -> Resource:
+        if resource.type != STACK_TYPE:
+            return self.provisioner.update(
+                resource, properties=properties, tags=tags, rollback=rollback
+            )
+        action = "rollback" if rollback else "update"
+        self.provisioner.refuse_denied(action, kind=resource.type, logical_id=resource.logical_id)
+        change = self.nested.roll_back if rollback else self.nested.update
+        try:
+            return change(resource, properties=properties, tags=tags)
+        except ProvisionError:
+            if not rollback and self.nested.is_open(resource):  # nor could it roll itself back
+                self.undo.append(("updated", resource, resource))
+            raise
+
+    def _check_policy(self, action: str, logical_id: str, kind: str) -> None:
+        refusal = policy.refusal(self.stack.policy, action=action, logical_id=logical_id, kind=kind)
+        if refusal:
+            raise PlainError(refusal)
 
     def actual(self, value: Mapping[str, Any]) -> Any:
         """Put the ids and attributes of real resources in the place of their symbols."""
@@ -132,15 +185,16 @@ class Operation:
         return scope.resolve(dict(value), self._lookup)
 
     def _lookup(self, logical_id: str, attribute: str | None) -> Any:
-        return self.provisioner.attribute(self.stack.resources[logical_id], attribute)
+        resource = self.stack.resources[logical_id]
+        if resource.type == STACK_TYPE and attribute is not None:
+            return nested.output(resource.handle, attribute)
+        return self.provisioner.attribute(resource, attribute)
 
-    def roll_back(self, *, skip: frozenset[str] = frozenset()) -> list[str]:
+    def roll_back(self) -> list[str]:
         """Undo everything, newest first; the logical ids that could not be undone."""
         failed = []
         remaining: list[tuple[str, Resource, Resource | None]] = []
         for kind, made, before in reversed(self.undo):
-            if made.logical_id in skip:
-                continue
             try:
                 self._undo_one(kind, made, before)
             except ProvisionError as error:
@@ -157,7 +211,7 @@ class Operation:
             self.stack.resources[logical_id] = made
         elif kind == "updated" and before is not None:
             self._event(logical_id, made.type, "UPDATE_IN_PROGRESS", resource=made)
-            undone = self.provisioner.update(
+            undone = self._updated(
                 made, properties=before.properties, tags=before.tags, rollback=True
             )
             self.stack.resources[logical_id] = undone
@@ -178,6 +232,7 @@ class Operation:
 
     def clean_up(self) -> None:
         """Delete what was replaced or removed; a failure here does not fail the update."""
+        self.nested.clean_up()
         for resource, how in reversed(self.obsolete):
             try:
                 self._remove(resource, how=how)
@@ -209,7 +264,11 @@ class Operation:
             return
         self._event(name, kind, "DELETE_IN_PROGRESS", resource=resource)
         try:
-            self.provisioner.delete(resource)
+            if kind == STACK_TYPE:
+                self.provisioner.refuse_denied("delete", kind=kind, logical_id=name)
+                self.nested.delete(resource)
+            else:
+                self.provisioner.delete(resource)
         except ProvisionError as error:
             resource.status, resource.reason = "DELETE_FAILED", str(error)
             self._event(name, kind, "DELETE_FAILED", resource=resource, reason=str(error))

@@ -20,7 +20,7 @@ def checked(text: str) -> str:
     return text
 
 
-def refusal(text: str | None, *, action: str, logical_id: str) -> str | None:
+def refusal(text: str | None, *, action: str, logical_id: str, kind: str) -> str | None:
     """Why a policy forbids ``Update:<action>`` on a resource; without a policy all is allowed.
 
     As soon as there is a policy, whatever no statement allows is denied.
@@ -29,7 +29,7 @@ def refusal(text: str | None, *, action: str, logical_id: str) -> str | None:
         return None
     allowed = False
     for number, statement in enumerate(json.loads(text)["Statement"], start=1):
-        if not _matches(statement, action=action, logical_id=logical_id):
+        if not _matches(statement, action=action, logical_id=logical_id, kind=kind):
             continue
         if statement.get("Effect") == "Deny":
             return (
@@ -45,8 +45,11 @@ def refusal(text: str | None, *, action: str, logical_id: str) -> str | None:
     )
 
 
-def _matches(statement: dict[str, Any], *, action: str, logical_id: str) -> bool:
+def _matches(statement: dict[str, Any], *, action: str, logical_id: str, kind: str) -> bool:
     name = f"LogicalResourceId/{logical_id}"
+    for test in (statement.get("Condition") or {}).values():  # StringEquals or StringLike
+        if not _any(test.get("ResourceType", "*"), kind):
+            return False
     if "NotAction" in statement:
         acts = not _any(statement["NotAction"], f"Update:{action}")
     else:

@@ -29,20 +29,28 @@ class ProvisionError(Exception):
         )
 
 
-class Provisioner:
-    """The resource handlers of one account and region."""
+class PlainError(ProvisionError):
+    """A failure that CloudFormation itself words, not a resource handler."""
 
-    def __init__(self, *, account: str, region: str, denials: Denials) -> None:
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+
+
+class Provisioner:
+    """The resource handlers of one account and region; ``role`` is whose rights they have."""
+
+    def __init__(self, *, account: str, region: str, denials: Denials, role: str = "") -> None:
         self._account = account
         self._region = region
         self._denials = denials
+        self._role = role
 
     def create(
         self, *, stack: str, stack_arn: str, logical_id: str, kind: str, properties: Json,
         tags: dict[str, Any],
     ) -> Resource:  # fmt: skip
         """A new physical resource; raises ``ProvisionError``."""
-        self._refuse_denied("create", kind=kind, logical_id=logical_id)
+        self.refuse_denied("create", kind=kind, logical_id=logical_id)
         if kind == HANDLE_TYPE:
             url = f"https://cloudformation-waitcondition-{self._region}.s3.amazonaws.com/{stack}"
             return Resource(logical_id, kind, f"{url}/{logical_id}", properties, tags, None,
@@ -70,7 +78,7 @@ class Provisioner:
     ) -> Resource:
         """The resource with other properties, in place; raises ``ProvisionError``."""
         action = "rollback" if rollback else "update"
-        self._refuse_denied(action, kind=resource.type, logical_id=resource.logical_id)
+        self.refuse_denied(action, kind=resource.type, logical_id=resource.logical_id)
         handle = resource.handle
         if handle is not None:
             full = self._keep_name(resource, properties)
@@ -81,7 +89,7 @@ class Provisioner:
 
     def delete(self, resource: Resource) -> None:
         """Remove the physical resource; one that is gone already is fine."""
-        self._refuse_denied("delete", kind=resource.type, logical_id=resource.logical_id)
+        self.refuse_denied("delete", kind=resource.type, logical_id=resource.logical_id)
         if resource.handle is None:
             return
         body = {"Type": resource.type, "Properties": self._keep_name(resource, resource.properties)}
@@ -107,10 +115,12 @@ class Provisioner:
             return resource.physical_id
         return _handled(lambda: resource.handle.get_cfn_attribute(name))
 
-    def _refuse_denied(self, action: str, *, kind: str, logical_id: str) -> None:
+    def refuse_denied(self, action: str, *, kind: str, logical_id: str) -> None:
+        """Raise ``ProvisionError`` for what the account's policies forbid."""
         reason = self._denials.reason(
-            account=self._account, resource_type=kind, logical_id=logical_id, action=action
-        )
+            account=self._account, resource_type=kind, logical_id=logical_id, action=action,
+            role=self._role,
+        )  # fmt: skip
         if reason is not None:
             raise ProvisionError(reason, code="AccessDenied")
 

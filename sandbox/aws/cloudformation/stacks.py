@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.aws.cloudformation import policy
 from sandbox.aws.cloudformation.changesets import check_updatable
@@ -82,6 +82,8 @@ class Stacks:
                 f"Invalid operation on stack [{stack.arn}]. RetainResources can only be used when "
                 "the stack is in DELETE_FAILED state."
             )
+        if (role := params.get("RoleARN")) and stack.desired is not None:
+            stack.desired = replace(stack.desired, role_arn=str(role))
         self.engine.start_delete(region, stack, token=params.get("ClientRequestToken"),
                                  retain=retain)  # fmt: skip
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Resource, Stack
+from sandbox.aws.cloudformation.nested_sets import family
 
 _DRIFT = {"StackDriftStatus": "NOT_CHECKED"}
 _RESOURCE_DRIFT = {"StackResourceDriftStatus": "NOT_CHECKED"}
@@ -29,6 +30,8 @@ def stack_view(stack: Stack) -> Json:
         "Capabilities": list(desired.capabilities) if desired else [],
         "Outputs": stack.outputs,
         "RoleARN": desired.role_arn if desired else None,
+        "ParentId": stack.parent.arn if stack.parent else None,
+        "RootId": stack.root.arn if stack.parent else None,
         "Tags": _tags(desired),
         "EnableTerminationProtection": stack.protected,
         "DriftInformation": _DRIFT,
@@ -62,8 +65,7 @@ def change_set_summary(change_set: ChangeSet, *, stack: Stack) -> Json:
         "StatusReason": change_set.reason,
         "CreationTime": change_set.created,
         "Description": change_set.description,
-        "IncludeNestedStacks": False,
-    }
+    } | family(change_set)
 
 
 def change_set_view(change_set: ChangeSet, *, stack: Stack, changes: list[Json]) -> Json:

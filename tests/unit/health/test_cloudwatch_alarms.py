@@ -41,7 +41,9 @@ def target(aws: SandboxAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]
     sessions.forget()
 
 
-def alarm(aws: SandboxAws, target: Target, name: str, state: str, reason: str = "because") -> None:
+def alarm(
+    aws: SandboxAws, target: Target, name: str, state: str, reason: str = "because", **more: Any
+) -> None:
     client = aws.client("cloudwatch", target.address["account"])
     client.put_metric_alarm(
         AlarmName=name,
@@ -52,6 +54,7 @@ def alarm(aws: SandboxAws, target: Target, name: str, state: str, reason: str = 
         EvaluationPeriods=1,
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
+        **more,
     )
     client.set_alarm_state(AlarmName=name, StateValue=state, StateReason=reason)
 
@@ -85,49 +88,89 @@ def test_alarms_of_all_pages_are_observed(aws: SandboxAws, target: Target) -> No
         assert len(observed(target, prefix="app-")) == 5
 
 
-def test_composite_alarms_count(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    composite = {"AlarmName": "app", "StateValue": "ALARM", "StateReason": "a child"}
-    asked = []
-
-    def call(self: Any, operation: str, **arguments: Any) -> dict[str, Any]:
-        asked.append(arguments)
-        return {"MetricAlarms": [], "CompositeAlarms": [composite]}
-
-    monkeypatch.setattr(sessions.AccountHook, "call", call)
-    (only,) = observed(target, prefix="app")
-    assert only.health is Health.HARM
-    assert asked[0]["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"]
+def composite(aws: SandboxAws, target: Target, name: str, rule: str, **arguments: Any) -> None:
+    client = aws.client("cloudwatch", target.address["account"])
+    client.put_composite_alarm(AlarmName=name, AlarmRule=rule, **arguments)
 
 
-def test_alarms_are_found_by_tag_on_all_pages(
-    target: Target, monkeypatch: pytest.MonkeyPatch
+def test_composite_alarms_count(aws: SandboxAws, target: Target) -> None:
+    alarm(aws, target, "part-a", "OK")
+    alarm(aws, target, "part-b", "ALARM")
+    composite(aws, target, "app-both", 'ALARM("part-a") AND ALARM("part-b")')
+    composite(aws, target, "app-one", "ALARM(part-a) OR (ALARM(part-b) AND NOT FALSE)")
+    found = observed(target, prefix="app-")
+    assert [(o.signal, o.health) for o in found] == [
+        ("alarm app-both", Health.OK),
+        ("alarm app-one", Health.HARM),
+    ]
+
+
+TAGS = [{"Key": "team", "Value": "app"}]
+
+
+@pytest.mark.parametrize("page_size", [1, 100])
+def test_alarms_of_both_kinds_are_found_by_tag_on_all_pages(
+    aws: SandboxAws, target: Target, page_size: int
 ) -> None:
-    def arn(name: str) -> dict[str, str]:
-        return {"ResourceARN": f"arn:aws:cloudwatch:{REGION}:1:alarm:{name}"}
-
-    pages = {
-        "": {"ResourceTagMappingList": [arn("a")], "PaginationToken": "2"},
-        "2": {"ResourceTagMappingList": [arn("b: c")], "PaginationToken": ""},
-    }
-
-    def call(self: Any, operation: str, **arguments: Any) -> dict[str, Any]:
-        if operation == "get_resources":
-            assert arguments["TagFilters"] == [{"Key": "team", "Values": ["app"]}]
-            return pages[arguments.get("PaginationToken", "")]
-        names = arguments["AlarmNames"]
-        return {"MetricAlarms": [{"AlarmName": n, "StateValue": "OK"} for n in names]}
-
-    monkeypatch.setattr(sessions.AccountHook, "call", call)
-    assert [o.signal for o in observed(target, tag="team=app")] == ["alarm a", "alarm b: c"]
-    assert observed(target, tag={"team": "app"})[0].detail == "OK"
+    for name, state in (("a", "OK"), ("b: c", "INSUFFICIENT_DATA"), ("d", "OK")):
+        alarm(aws, target, name, state, Tags=TAGS)
+    alarm(aws, target, "untagged", "ALARM")
+    alarm(aws, target, "others", "ALARM", Tags=[{"Key": "team", "Value": "other"}])
+    composite(aws, target, "whole", 'ALARM("a")', Tags=TAGS)
+    with aws.with_settings(page_size=page_size):
+        found = observed(target, tag="team=app")
+        assert found == observed(target, tag={"team": "app"})
+    assert [(o.signal, o.health) for o in found] == [
+        ("alarm a", Health.OK),
+        ("alarm b: c", Health.UNKNOWN),
+        ("alarm d", Health.OK),
+        ("alarm whole", Health.OK),
+    ]
 
 
-def test_no_alarm_with_the_tag_is_unknown(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sessions.AccountHook, "call", lambda *_, **__: {"ResourceTagMappingList": []}
-    )
+def test_more_alarms_than_one_call_takes_are_asked_in_several(
+    aws: SandboxAws, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phased_rollout.health.cloudwatch_alarms._NAMES_A_CALL", 2)
+    for number in range(5):
+        alarm(aws, target, f"app-{number}", "OK", Tags=TAGS)
+    assert len(observed(target, tag="team=app")) == 5
+    calls = aws.calls(account=target.address["account"], operation="DescribeAlarms")
+    assert [len(c["params"]["AlarmNames"]) for c in calls] == [2, 2, 1]
+
+
+def test_no_alarm_with_the_tag_is_unknown(aws: SandboxAws, target: Target) -> None:
+    alarm(aws, target, "untagged", "OK")
     (only,) = observed(target, tag="team=app")
     assert (only.health, "tag 'team=app'" in only.detail) == (Health.UNKNOWN, True)
+
+
+def test_a_soak_outlasts_its_sessions(aws: SandboxAws, target: Target) -> None:
+    alarm(aws, target, "app-errors", "OK")
+    aws.clear_calls()
+    for _ in range(3):
+        assert observed(target, prefix="app-")[0].health is Health.OK
+        aws.expire_sessions(target.address["account"])
+    assert len(aws.calls(error="ExpiredTokenException")) == 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("DescribeAlarms", "ThrottlingException"),
+        ("GetResources", "ThrottledException"),
+        ("GetResources", "PaginationTokenExpiredException"),
+        ("DescribeAlarms", "InvalidNextToken"),
+    ],
+)
+def test_what_aws_does_not_tell_is_unknown_with_its_reason(
+    aws: SandboxAws, target: Target, operation: str, code: str
+) -> None:
+    alarm(aws, target, "app-errors", "OK", Tags=TAGS)
+    account = target.address["account"]
+    aws.fault("error", account=account, operation=operation, code=code, message="words", count=None)
+    with pytest.raises(UnreachableError, match=f"{operation}: {code}: words"):
+        observed(target, tag="team=app")
 
 
 @pytest.mark.parametrize("chosen", [{}, {"prefix": "a", "tag": "b=c"}, {"tag": "b"}])

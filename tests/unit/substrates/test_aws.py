@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    ParamValidationError,
     ReadTimeoutError,
 )
 from botocore.parsers import ResponseParserError
@@ -74,6 +75,46 @@ def test_what_the_target_says_no_to_is_refused(error: Exception) -> None:
     assert str(found).startswith("account 1: CreateChangeSet: ")
 
 
+def denied(operation: str, said: str) -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": said}}, operation)
+
+
+@pytest.mark.parametrize(
+    ("error", "service", "words"),
+    [
+        (
+            denied("GetResources", "no"),
+            "resourcegroupstaggingapi",
+            "GetResources: no permission to look: role 'r' needs tag:GetResources: no",
+        ),
+        (
+            denied("ExecuteChangeSet", "User: u is not authorized to perform: iam:PassRole on x"),
+            "cloudformation",
+            "ExecuteChangeSet: AccessDenied: role 'r' needs iam:PassRole: User: u is not "
+            "authorized to perform: iam:PassRole on x",
+        ),
+        (
+            denied("AssumeRole", "Value 'hush' at 'externalId' failed to satisfy constraint"),
+            "sts",
+            "could not assume the role: AccessDenied: Value '…' at 'externalId' failed to satisfy "
+            "constraint: mend the role's trust policy, `role`, `external_id` or `via`",
+        ),
+        (
+            ParamValidationError(
+                report="Invalid type for parameter P, value: hush, type: <class 'str'>, valid: x"
+            ),
+            "cloudformation",
+            "the request is not valid: Parameter validation failed:\nInvalid type for parameter P, "
+            "value: …, type: <class 'str'>, valid: x",
+        ),
+    ],
+)
+def test_a_denial_names_permission_and_role_and_no_value(
+    error: Exception, service: str, words: str
+) -> None:
+    assert str(classify(error, where="w", service=service, who="role 'r'")) == f"w: {words}"
+
+
 @pytest.mark.parametrize(
     ("role", "region", "arn"),
     [
@@ -95,25 +136,6 @@ def test_all_that_is_missing_is_said_at_once() -> None:
     with pytest.raises(ConfigError) as error:
         Access.of({}, {})
     assert len(error.value.problems) == 3
-
-
-def test_a_missing_connection_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ambient")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ambient")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", world.aws.endpoint)
-    world.options["connection"] = "asw"
-    world.aws.clear_calls()
-    with pytest.raises(UnreachableError, match="connection 'asw' does not exist"):
-        world.read()
-    assert world.aws.calls() == []
-
-
-def test_a_connection_of_another_kind_fails_closed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps({"conn_type": "http", "host": "x"}))
-    with pytest.raises(UnreachableError, match="type 'http', not 'aws'"):
-        world.read()
 
 
 def test_a_connection_that_cannot_be_used_is_named_without_its_content(
