@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.definitions._internal.logging_mixin import LoggingMixin
 
 from phased_rollout import health, locks, rollout, substrates
 from phased_rollout.operators import apply, callbacks
@@ -39,6 +41,7 @@ def install(patch: pytest.MonkeyPatch, world: World) -> None:
     """Let the product run in this world until the patch is undone."""
     patch.setenv("PHASED_ROLLOUT_RECORDS", f"file://{world.base}/records")
     patch.setattr(ExecutorSafeguard, "test_mode", True)
+    patch.setattr(LoggingMixin, "log", logging.getLogger("silent"))
     patch.setattr(substrates, "build", lambda _: world.fleet)
     patch.setattr(health, "build", lambda _: [FleetSignal(world.fleet)])
     patch.setattr(apply, "get_current_context", dict)

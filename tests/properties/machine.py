@@ -57,6 +57,11 @@ MENDED: dict[str, Any] = {
 }
 GATES = ["timer", "health", "approval", "health+approval"]
 PICK = st.integers(0, 40)
+POINTS = st.integers(1, 9)
+LONG, SHORT = st.integers(6, 16), st.integers(1, 5)
+WORDS = st.sampled_from(
+    ["enter", "apply", "apply", "soak", "health", "health", "gate", "outcome", "rollback", "other"]
+)
 CHANNEL = st.builds(
     lambda targets, gate, size, at_once, max_failed: {
         "targets": targets,
@@ -102,6 +107,8 @@ class Rollouts(RuleBasedStateMachine):
         bypass=st.none() | st.integers(0, 2),
         destructive=st.booleans(),
         old=st.sampled_from(["nothing", "old", "the change"]),
+        actions=st.integers(0, 14),
+        trouble=st.none() | st.tuples(PICK, st.sampled_from(sorted(TROUBLES))),
     )
     def start(
         self,
@@ -112,6 +119,8 @@ class Rollouts(RuleBasedStateMachine):
         bypass: int | None,
         destructive: bool,
         old: str,
+        actions: int = 0,
+        trouble: tuple[int, str] | None = None,
     ) -> None:
         channels = [a_small_channel(name, s) for name, s in zip("abc", specs, strict=False)]
         file = a_definition(*channels, on_failure=on_failure, rollback_scope=scope)
@@ -128,6 +137,10 @@ class Rollouts(RuleBasedStateMachine):
                 "bypass_reason": "urgent",
             }
         self.world.begin("one", **conf)
+        if trouble:
+            self.a_target(*trouble)
+        for _ in range(actions):
+            self._next(answering=True)
 
     def build(self, file: Definition, *, destructive: bool = False) -> None:
         """Make the world; scenarios begin here, too."""
@@ -141,15 +154,20 @@ class Rollouts(RuleBasedStateMachine):
 
     # --- Airflow goes on
 
-    @rule(actions=st.integers(1, 12))
-    def go_on(self, actions: int) -> None:
+    @rule(actions=SHORT)
+    def it_goes_on(self, actions: int) -> None:
         for _ in range(actions):
             self._next()
 
-    @rule(pick=PICK, points=st.none() | st.integers(1, 6))
-    def something_goes_on(self, pick: int, points: int | None) -> None:
+    @rule(actions=LONG)
+    def it_goes_on_for_long(self, actions: int) -> None:
+        for _ in range(actions):
+            self._next(answering=True)
+
+    @rule(pick=PICK)
+    def something_else_comes_first(self, pick: int) -> None:
         if found := self.world.actions():
-            self.world.take(found[pick % len(found)], points)
+            self.world.take(found[pick % len(found)])
 
     @rule(pick=PICK, option=st.integers(0, 3))
     def a_person_answers(self, pick: int, option: int) -> None:
@@ -178,17 +196,31 @@ class Rollouts(RuleBasedStateMachine):
 
     # --- what happens to processes
 
-    @precondition(lambda self: self._mortal())
-    @rule(pick=PICK, noticed=st.booleans(), elsewhere=st.booleans())
-    def a_process_is_killed(self, pick: int, noticed: bool, elsewhere: bool) -> None:  # noqa: FBT001
-        process = self._mortal()[pick % len(self._mortal())]
-        process.is_elsewhere = elsewhere
-        self.world.kill(process, noticed=noticed)
+    @rule(actions=st.integers(0, 3), pick=PICK, points=POINTS)
+    def a_process_pauses(self, actions: int, pick: int, points: int) -> None:
+        self._go_into(actions, pick, points)
 
-    @precondition(lambda self: self._mortal())
-    @rule(pick=PICK)
-    def a_process_is_lost_sight_of(self, pick: int) -> None:
-        self.world.lose(self._mortal()[pick % len(self._mortal())])
+    @rule(
+        actions=st.integers(0, 3),
+        pick=PICK,
+        points=POINTS,
+        noticed=st.booleans(),
+        elsewhere=st.booleans(),
+    )
+    def a_process_is_killed(
+        self, *, actions: int, pick: int, points: int, noticed: bool, elsewhere: bool
+    ) -> None:
+        self._go_into(actions, pick, points)
+        if mortal := self._mortal():
+            process = mortal[-1 - pick % len(mortal)]
+            process.is_elsewhere = elsewhere
+            self.world.kill(process, noticed=noticed)
+
+    @rule(actions=st.integers(0, 3), pick=PICK, points=POINTS)
+    def a_process_is_lost_sight_of(self, actions: int, pick: int, points: int) -> None:
+        self._go_into(actions, pick, points)
+        if mortal := self._mortal():
+            self.world.lose(mortal[-1 - pick % len(mortal)])
 
     @precondition(lambda self: self.world.orphans)
     @rule(pick=PICK)
@@ -197,23 +229,24 @@ class Rollouts(RuleBasedStateMachine):
 
     # --- what operators do
 
-    @rule(pick=PICK, downstream=st.booleans())
-    def a_task_is_cleared(self, pick: int, downstream: bool) -> None:  # noqa: FBT001
-        if found := self._touchable(lambda ti: ti.state is not None):
+    @precondition(lambda self: self.world.fleet.log)
+    @rule(word=WORDS, pick=PICK, downstream=st.booleans())
+    def a_task_is_cleared(self, word: str, pick: int, downstream: bool) -> None:  # noqa: FBT001
+        if found := self._touchable(word, lambda ti: ti.state is not None):
             run, ti = found[pick % len(found)]
             self.world.clear(run, ti, downstream=downstream)
 
-    @rule(pick=PICK, state=st.sampled_from([SUCCESS, FAILED]))
-    def a_task_is_marked(self, pick: int, state: str) -> None:
-        if found := self._touchable(lambda ti: ti.state != state and ti.task_id != VERDICT):
+    @precondition(lambda self: self.world.fleet.log)
+    @rule(word=WORDS, pick=PICK, state=st.sampled_from([SUCCESS, FAILED]))
+    def a_task_is_marked(self, word: str, pick: int, state: str) -> None:
+        if found := self._touchable(word, lambda ti: ti.state not in (state, None)):
             run, ti = found[pick % len(found)]
             self.world.mark(run, ti, state)
 
-    @precondition(lambda self: any(not r.instances.ended for r in self.world.runs))
+    @precondition(lambda self: self.world.fleet.log and not self.world.runs[-1].instances.ended)
     @rule(state=st.sampled_from([SUCCESS, FAILED]))
     def the_run_is_marked(self, state: str) -> None:
-        run = next(r for r in self.world.runs if not r.instances.ended)
-        self.world.mark_run(run, state)
+        self.world.mark_run(self.world.runs[-1], state)
 
     @rule(pick=PICK)
     def the_file_is_edited(self, pick: int) -> None:
@@ -293,6 +326,13 @@ class Rollouts(RuleBasedStateMachine):
         elif found:
             self.world.take(found[0])
 
+    def _go_into(self, actions: int, pick: int, points: int) -> None:
+        """Go on, and then let something stop in the middle."""
+        for _ in range(actions):
+            self._next(answering=True)
+        if found := self.world.actions():
+            self.world.take(found[pick % len(found)], points)
+
     def _mortal(self) -> list[Process]:
         """Give the processes that may be killed: the last word survives within its retries."""
         spared = {
@@ -303,8 +343,14 @@ class Rollouts(RuleBasedStateMachine):
         }
         return [p for p in self.world.processes() if p not in spared]
 
-    def _touchable(self, wanted: Any) -> list[tuple[Run, Ti]]:
-        return [(r, t) for r in self.world.runs for t in r.instances.known if wanted(t)]
+    def _touchable(self, word: str, wanted: Any) -> list[tuple[Run, Ti]]:
+        """Give the tasks of that word; not the verdict, which is the last resort."""
+        return [
+            (r, t)
+            for r in self.world.runs
+            for t in r.instances.known
+            if wanted(t) and word_of(t.task_id) == word
+        ]
 
     def _box(self, pick: int) -> Box:
         boxes = self.world.fleet.boxes
@@ -318,6 +364,14 @@ class Rollouts(RuleBasedStateMachine):
 
 VERDICT = "rollback.verdict"
 MOST_KILLS = 2
+
+
+def word_of(task_id: str) -> str:
+    """Give the word by which a task is picked."""
+    group, _, word = task_id.rpartition(".")
+    if task_id == VERDICT:
+        return "verdict"
+    return "rollback" if group == "rollback" else word if group or word == "outcome" else "other"
 
 
 def edited(file: Definition, pick: int) -> Definition:

@@ -100,7 +100,7 @@ class Oracle:
             (a.number for a in before if a.kind == "restore" and a.run == run.run_id), default=-1
         )
         own = [a for a in mutations if a.run == run.run_id and a.number > era]
-        found = {own[0].before}
+        found = {own[0].before, run.found.get(act.target) if era < 0 else own[0].before}
         found |= {a.before for a in mutations if era < a.number < own[0].number}
         if act.after not in found:
             self._say(act, f"although it ran {sorted(map(str, found))} before")
@@ -179,7 +179,7 @@ class Oracle:
         if not mutations or (mutations[-1].run, mutations[-1].kind) != (run.run_id, "apply"):
             return
         if box.digest in (goal, HALF + goal) or box.operation:
-            if mutations[-1].before == goal:  # a clear applied it again
+            if goal in (run.found.get(name), mutations[-1].before):
                 return
             if not self._is_reported(run, "rollback.", f"not restored: {name}"):
                 self.wrong.append(

@@ -80,6 +80,7 @@ class Run:
     """A Dag run: what it was triggered with, and its task instances.
 
     :param planned: the definition that was in the file when the plan was frozen
+    :param found: what the targets ran when it was triggered
     """
 
     instances: Instances
@@ -87,6 +88,7 @@ class Run:
     conf: dict[str, Any]
     planned: Definition | None = None
     frozen: datetime | None = None
+    found: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -118,7 +120,8 @@ class World:
         dag = dag_of(self.file, self.base)
         instances = Instances(self.file.name, f"manual__{len(self.runs) + 1}", dag)
         instances.follow(dag)
-        run = Run(instances, text, conf)
+        found = {name: box.digest for name, box in self.fleet.boxes.items()}
+        run = Run(instances, text, conf, found=found)
         self.runs.append(run)
         return run
 
@@ -178,12 +181,14 @@ class World:
         if process in self.orphans:
             self._reap(process)
         for run, ti in self._of(process):
+            self.tell(run, ti.task_id, "killed", process=process, detail=f"at: {process.label}")
             self._lost(run, ti, noticed=noticed, final=process.failing)
 
     def lose(self, process: Process) -> None:
         """Let Airflow believe that a process is gone, while it goes on."""
         for run, ti in self._of(process):
             if ti.state == RUNNING:
+                self.tell(run, ti.task_id, "lost", process=process, detail=f"at: {process.label}")
                 self._lost(run, ti, noticed=True, final=process.failing)
                 self._abandon([process])
 
