@@ -86,13 +86,17 @@ def render(text: str, channel: str) -> Artifact:
 
 @dataclass
 class Fleet:
-    """The substrate: obeys the contract of ``Substrate``, and stops before and after mutations."""
+    """The substrate: obeys the contract of ``Substrate``, and stops before and after mutations.
+
+    :param hasty: a restore that finds nothing to do does not ask for the target's lock
+    """
 
     clock: Clock
     boxes: dict[str, Box] = field(default_factory=dict)
     log: list[Act] = field(default_factory=list)
     watch: list[Callable[[Act], None]] = field(default_factory=list)
     destructive: bool = False
+    hasty: bool = False
 
     def note(
         self,
@@ -186,7 +190,7 @@ class Fleet:
         if box.operation:
             return Progress(Outcome.WAITING, "an operation is in progress")
         if box.running == before.running:
-            return Progress(Outcome.DONE, "runs what it ran before")
+            return self._runs_it(box, before, mutation)
         if box.digest not in (applied.digest, HALF + applied.digest):
             return Progress(Outcome.LEFT_ALONE, "somebody else changed it since")
         if box.keeps or token in box.failed:
@@ -197,6 +201,15 @@ class Fleet:
             self.note("restore", target.name, after=before.running, at=asked)
             self._begin(box, "restore", target.name, before.running, token=token)
         return self._progress(box, target.name, token)
+
+    def _runs_it(self, box: Box, before: TargetState, mutation: Mutation) -> Progress:
+        """Believe that nothing is to be done only when nobody is about to change it."""
+        if not self.hasty:
+            with mutation():
+                point("looks again")
+        if box.operation or box.running != before.running:
+            return Progress(Outcome.WAITING, "it was changed in this moment")
+        return Progress(Outcome.DONE, "runs what it ran before")
 
     def finish(self) -> None:
         """End the operations whose time has come."""

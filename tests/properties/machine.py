@@ -62,6 +62,7 @@ LONG, SHORT = st.integers(6, 16), st.integers(1, 5)
 WORDS = st.sampled_from(
     ["enter", "apply", "apply", "soak", "health", "health", "gate", "outcome", "rollback", "other"]
 )
+SHAPE: dict[str, Any] = {"targets": 2, "gate": "health", "waves": Waves(1, 1), "max_failed": 0}
 CHANNEL = st.builds(
     lambda targets, gate, size, at_once, max_failed: {
         "targets": targets,
@@ -84,7 +85,7 @@ def a_small_channel(name: str, spec: dict[str, Any]) -> Channel:
         soak=SOAK,
         gate=frozenset(GateKind(g) for g in spec["gate"].split("+")),
         waves=spec["waves"],
-        max_failed=spec["max_failed"],
+        max_failed=min(spec["max_failed"], spec["targets"] - 1),  # as the file's checks demand
         approval=Approval(("alice",)),
     )
 
@@ -393,10 +394,10 @@ def edited(file: Definition, pick: int) -> Definition:
         channels[-1] = replace(last, targets=(*last.targets, first.targets[0]))
     else:
         channels[0] = replace(first, soak=SOAK * 2, max_failed=1, gate=frozenset({GateKind.TIMER}))
-    names = [c.name for c in channels]
-    if len(set(names)) < len(names):
+    if len({c.name for c in channels}) < len(channels):
         return file
-    return replace(file, channels=tuple(channels))
+    borne = (replace(c, max_failed=min(c.max_failed, len(c.targets) - 1)) for c in channels)
+    return replace(file, channels=tuple(borne))
 
 
 def _states(run: Run) -> str:

@@ -56,6 +56,8 @@ class Oracle:
             self._say(act, "although the channel is bypassed")
         if newer := self._newer(run, act.at):
             self._say(act, f"although {newer} has begun")
+        if (self.world.fleet.destructive or bypassed(run)) and not self._is_authorized(run):
+            self._say(act, "although nobody authorized it")
         earlier = planned.channels[: planned.channels.index(channel)]
         for other in earlier:
             if other.name not in bypassed(run) and not self._passed(run, other, act):
@@ -139,6 +141,10 @@ class Oracle:
             for h in self._of(run)
             if h.task == f"{channel.name}.gate"
         )
+
+    def _is_authorized(self, run: Run) -> bool:
+        said = [h.detail for h in self._of(run) if (h.task, h.what) == ("authorize", "answered")]
+        return "Approve by alice" in said or ("Approve by trudy" in said and not bypassed(run))
 
     # --- when a run has ended
 
