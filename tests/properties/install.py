@@ -13,8 +13,8 @@ from types import SimpleNamespace, coroutine
 from typing import Any
 
 import pytest
-from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.definitions._internal.logging_mixin import LoggingMixin
+from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
+from airflow.triggers.base import BaseTrigger
 
 from phased_rollout import health, locks, rollout, substrates
 from phased_rollout.operators import apply, callbacks
@@ -41,7 +41,8 @@ def install(patch: pytest.MonkeyPatch, world: World) -> None:
     """Let the product run in this world until the patch is undone."""
     patch.setenv("PHASED_ROLLOUT_RECORDS", f"file://{world.base}/records")
     patch.setattr(ExecutorSafeguard, "test_mode", True)
-    patch.setattr(LoggingMixin, "log", logging.getLogger("silent"))
+    patch.setattr(BaseOperator, "log", logging.getLogger("silent"))
+    patch.setattr(BaseTrigger, "log", logging.getLogger("silent"))
     patch.setattr(substrates, "build", lambda _: world.fleet)
     patch.setattr(health, "build", lambda _: [FleetSignal(world.fleet)])
     patch.setattr(apply, "get_current_context", dict)

@@ -55,6 +55,7 @@ MENDED: dict[str, Any] = {
     "harm": False,
     "silent": False,
 }
+TROUBLE = st.sampled_from([*sorted(TROUBLES), *(t for t in TROUBLES if "refuses" in t)])
 GATES = ["timer", "health", "approval", "health+approval"]
 PICK = st.integers(0, 40)
 POINTS = st.integers(1, 9)
@@ -109,7 +110,7 @@ class Rollouts(RuleBasedStateMachine):
         destructive=st.booleans(),
         old=st.sampled_from(["nothing", "old", "the change"]),
         actions=st.integers(0, 14),
-        trouble=st.none() | st.tuples(PICK, st.sampled_from(sorted(TROUBLES))),
+        trouble=st.none() | st.tuples(PICK, TROUBLE),
     )
     def start(
         self,
@@ -180,7 +181,7 @@ class Rollouts(RuleBasedStateMachine):
 
     # --- what targets do
 
-    @rule(pick=PICK, trouble=st.sampled_from(sorted(TROUBLES)))
+    @rule(pick=PICK, trouble=TROUBLE)
     def a_target(self, pick: int, trouble: str) -> None:
         self._set(self._box(pick), TROUBLES[trouble])
 

@@ -1,23 +1,24 @@
 """Whatever befalls a rollout: order is kept, no rollback is missed, nothing else is restored.
 
-``PHASED_ROLLOUT_EXAMPLES`` sets how many random lives are tried, with other random numbers each
-time; the usual run is short and always the same.
+The usual run is short and always the same. ``LIVES=5000 pytest tests/properties`` tries as many
+lives, other ones each time.
 """
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.properties.machine import Rollouts
 
-MANY = os.environ.get("PHASED_ROLLOUT_EXAMPLES")
+LIVES = os.environ.get("LIVES")
 SETTINGS = settings(
-    max_examples=int(MANY or 100),
-    stateful_step_count=25,
-    derandomize=not MANY,
+    max_examples=int(LIVES or 300),
+    stateful_step_count=30,
+    derandomize=not LIVES,
     database=None,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],
@@ -25,5 +26,6 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.timeout(0)  # shrinking what was found takes minutes, and is worth them
 def test_nothing_that_befalls_a_rollout_breaks_its_promises() -> None:
     run_state_machine_as_test(Rollouts, settings=SETTINGS)
