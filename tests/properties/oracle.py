@@ -187,10 +187,18 @@ class Oracle:
         if box.digest in (goal, HALF + goal) or box.operation:
             if goal in (run.found.get(name), mutations[-1].before):
                 return
+            if self._is_after_the_last_word(run, mutations[-1]):
+                return
             if not self._is_reported(run, "rollback.", f"not restored: {name}"):
                 self.wrong.append(
                     f"{run.run_id} ended failed, but {name} was left with {box.digest}"
                 )
+
+    def _is_after_the_last_word(self, run: Run, act: Act) -> bool:
+        """Whether somebody let a task run again after the verdict, but not the verdict."""
+        said = [h for h in self._of(run) if (h.task, h.what) == ("rollback.verdict", "failed")]
+        began = [h for h in self._of(run) if h.process is act.process and h.what == "began"]
+        return bool(said and began) and began[0].at > said[-1].at
 
     def _is_reported(self, run: Run, task: str, text: str) -> bool:
         return any(h.task.startswith(task) and text in h.detail for h in self._of(run))

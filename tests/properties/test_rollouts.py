@@ -16,7 +16,7 @@ from tests.properties.machine import Rollouts
 
 LIVES = os.environ.get("LIVES")
 SETTINGS = settings(
-    max_examples=int(LIVES or 300),
+    max_examples=int(LIVES or 200),
     stateful_step_count=30,
     derandomize=not LIVES,
     database=None,
