@@ -368,7 +368,7 @@ def test_no_channel_is_entered_while_a_rollback_is_armed(life: Rollouts) -> None
     life.world.clear(run, run.instances.of("a.health")[0], downstream=False)
     life.world.fleet.boxes["a0"].harm = True
     into(life, "a.health", "the end")
-    until(life, "b.apply")
+    life.it_is_left_alone()
     life.nothing_is_wrong()
 
 
