@@ -24,7 +24,6 @@ class Oracle:
     """Collects what must not have happened, in words."""
 
     world: World
-    strict: bool = False
     wrong: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,8 +76,7 @@ class Oracle:
         if run.planned and run.planned.on_failure is OnFailure.ROLLBACK:
             failed = [h for h in self._of(run) if h.what == "failed" and "rollback." not in h.task]
             armed = [h for h in failed if h.at < act.at]
-            late = armed and self._began(run, f"{channel.name}.enter", after=armed[-1].at)
-            if armed and not self._meddled(run, after=armed[-1].at) and (self.strict or not late):
+            if armed and not self._meddled(run, after=armed[-1].at):
                 self._say(act, f"although {armed[-1].task} had failed before")
 
     def _look_for_second(self, act: Act) -> None:

@@ -21,6 +21,11 @@ def may_enter(
     """Let a channel be entered only on the recorded graduation or bypass of the one before."""
     _no_newer(newer)
     _no_earlier_rollback(plan, ledger, channel=channel)
+    if ledger.last(Kind.ARMED) > ledger.last(Kind.CONCLUDED):
+        raise GuardError(
+            f"{channel} is not entered: a rollback is armed and not over yet; to apply again, "
+            f"clear {plan.names[0]}.enter with downstream once rollback.verdict has ended"
+        )
     if needs_authorization and ledger.last(Kind.AUTHORIZED) <= ledger.last(Kind.PREVIEWED):
         raise GuardError(
             "no authorization is recorded since the last preview; a task that was marked success "

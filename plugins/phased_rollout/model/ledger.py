@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ARMED = "armed"
     KEPT = "kept"
     FINISHED = "finished"
+    CONCLUDED = "concluded"
     SUPERSEDES = "supersedes"
     # of a question (in place of a channel: the task that asks)
     ASKED = "asked"

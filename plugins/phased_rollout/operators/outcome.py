@@ -75,6 +75,7 @@ class VerdictOperator(RolloutOperator):
             unfinished = self._sweep(rollout, begun=begun, failed=failed) or unfinished
         else:
             owe(rollout.records, rollout.plan, at=now())
+        rollout.records.add(Kind.CONCLUDED, at=now())
         raise AirflowFailException(f"{_summary(rollout)}\n{in_words(failed)}\n{unfinished}".strip())
 
     def _sweep(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str | None:

@@ -246,12 +246,15 @@ def step_back(rollout: Rollout, channel: str, target: Target, token: str) -> Pro
     before = rollout.records.before(channel=channel, target=target.name)
     if before is None:
         raise RecordError(f"nothing is recorded of what {target.name} ran before")
+    mutation = rollout.mutation(
+        target, allow=lambda: may_restore(newer=rollout.records.newer()), clock=now
+    )
+    with mutation():  # an apply that passed its check before the fence is over, and none follows
+        pass
     return rollout.substrate.restore(
         target,
         before=before,
         applied=rollout.artifact(channel, target),
         token=token,
-        mutation=rollout.mutation(
-            target, allow=lambda: may_restore(newer=rollout.records.newer()), clock=now
-        ),
+        mutation=mutation,
     )

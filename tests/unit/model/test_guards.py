@@ -169,6 +169,15 @@ def test_a_verification_of_an_earlier_entry_does_not_count() -> None:
     )
 
 
+def test_nothing_is_entered_between_a_failure_and_the_end_of_its_rollback() -> None:
+    plan, happened = a_plan(), ["entered playground", "armed"]
+    over = a_ledger(*happened, "rolled_back playground", "concluded")
+    assert "a rollback is armed and not over yet" in why(
+        lambda: enter(plan, a_ledger(*happened), "playground")
+    )
+    enter(plan, over, "playground")
+
+
 def test_a_channel_is_not_judged_once_a_newer_rollout_has_begun() -> None:
     both = a_ledger("verified playground/playground-1", "verified playground/playground-2")
     assert "a newer rollout of this definition has begun (manual__2)" in why(
