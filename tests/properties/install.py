@@ -21,7 +21,7 @@ from phased_rollout.operators import apply, callbacks
 from phased_rollout.operators.base import now
 from phased_rollout.records import RecordStore
 from phased_rollout.sensors import soak as soak_sensor
-from phased_rollout.triggers import operation, soak
+from phased_rollout.triggers import answer, operation, soak
 from tests.properties.fleet import FleetSignal
 from tests.properties.processes import current, point
 from tests.properties.world import World
@@ -46,12 +46,33 @@ def install(patch: pytest.MonkeyPatch, world: World) -> None:
     patch.setattr(substrates, "build", lambda _: world.fleet)
     patch.setattr(health, "build", lambda _: [FleetSignal(world.fleet)])
     patch.setattr(apply, "get_current_context", dict)
-    ask = "airflow.providers.standard.operators.hitl.upsert_hitl_detail"
-    patch.setattr(ask, lambda **_: None)
+    _questions(patch, world)
     _one_clock(patch, world)
     _one_thread(patch)
     _stops(patch, world)
     _owners(patch, world)
+
+
+def _questions(patch: pytest.MonkeyPatch, world: World) -> None:
+    """Keep answers as Airflow does: a question that is asked again deletes the one before."""
+
+    def asked(*, ti_id: str, **_: Any) -> None:
+        world.answers.pop(ti_id, None)
+
+    def found(ti_id: str) -> SimpleNamespace:
+        event = world.answers.get(ti_id, {})
+        user = event.get("responded_by_user")
+        return SimpleNamespace(
+            response_received=bool(event),
+            responded_at=event.get("responded_at"),
+            chosen_options=event.get("chosen_options"),
+            params_input={},
+            responded_by_user=SimpleNamespace(**user) if user else None,
+        )
+
+    patch.setattr("airflow.providers.standard.operators.hitl.upsert_hitl_detail", asked)
+    patch.setattr(answer, "get_hitl_detail_content_detail", found)
+    patch.setattr(answer, "UUID", str)
 
 
 def _one_clock(patch: pytest.MonkeyPatch, world: World) -> None:
@@ -91,10 +112,11 @@ def _one_thread(patch: pytest.MonkeyPatch) -> None:
         yield seconds
 
     patch.setattr(rollout, "ThreadPoolExecutor", Pool)
-    for module in (operation, soak):
+    for module in (answer, operation, soak):
         patch.setattr(module, "in_thread", in_thread)
-        patch.setattr(module, "for_each", for_each)
         patch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+    for module in (operation, soak):
+        patch.setattr(module, "for_each", for_each)
 
 
 def _stops(patch: pytest.MonkeyPatch, world: World) -> None:

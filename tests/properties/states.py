@@ -36,8 +36,11 @@ class Ti:
     xcom: Any = None
     process: Process | None = None
     resume: tuple[str, dict[str, Any]] | None = None
-    id: str = "ti"
     kills: int = 0
+
+    @property
+    def id(self) -> str:
+        return f"{self.run_id}/{self.name}"
 
     @property
     def name(self) -> str:

@@ -99,6 +99,8 @@ class Run:
 class World:
     """Everything around the product. ``file`` is the definition as the file has it now.
 
+    :param answers: what Airflow keeps of the answer to a question, by task instance, until it is
+        asked again
     :param broken: what must never happen around the product: a failure callback that breaks
     """
 
@@ -109,6 +111,7 @@ class World:
     runs: list[Run] = field(default_factory=list)
     orphans: list[Process] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     count: int = 0
 
@@ -161,7 +164,9 @@ class World:
             "responded_at": self.clock.now(),
             "responded_by_user": {"id": user, "name": user} if option else None,
         }
-        if not chosen:
+        if chosen:
+            self.answers[ti.id] = event
+        else:
             event = {"error": "nobody answered", "error_type": "timeout"}
         ti.rest(SCHEDULED)
         ti.resume = ("execute_complete", {"event": event})
