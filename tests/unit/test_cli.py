@@ -87,6 +87,34 @@ def test_the_changes_that_the_file_names_are_validated_too(
     )
 
 
+LINT = "accounts: longer/template.yaml:2: Resources.A.Type: E3006: "
+
+
+def test_the_templates_are_looked_over_when_asked(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = file.parent / "changes/longer/template.yaml"
+    template.write_text(
+        "Parameters: {Days: {Type: Number}}\nResources: {A: {Type: AWS::S3::Bucekt}}\n"
+    )
+    assert main(["validate", str(file)]) == 0
+    assert main(["validate", str(file), "--lint"]) == 1
+    assert LINT in capsys.readouterr().err
+    template.write_text("Resources: {A: {Type: AWS::SNS::Topic}}\n")
+    (template.parent / "change.yaml").unlink()
+    assert main(["validate", str(file), "--lint"]) == 0
+
+
+def test_a_parameter_without_a_value_is_found_with_lint(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "changes/longer/change.yaml").write_text(
+        "overrides: {channels: {production: {Days: 365}}}"
+    )
+    assert main(["validate", str(file), "--lint"]) == 1
+    assert "parameter 'Days' has no default: give it a value" in capsys.readouterr().err
+
+
 def test_validate_tells_programs_what_it_read(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

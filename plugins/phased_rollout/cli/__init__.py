@@ -55,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         "validate", parents=[common], help="check channels.yaml and the changes that it names"
     )
     validate.add_argument("config", metavar="FILE", nargs="?", type=Path, help=where)
+    validate.add_argument(
+        "--lint",
+        action="store_true",
+        help="look the templates over as the task plan does, with cfn-lint; takes seconds",
+    )
     validate.set_defaults(run=_validate)
 
     plan = commands.add_parser("plan", parents=[common], help="show what a run would do, in order")
@@ -83,7 +88,8 @@ def _validate(arguments: argparse.Namespace) -> int:
     for definition in found.definitions.values():
         try:
             if definition.change is not None:
-                _change(found, definition, definition.change)
+                change = _change(found, definition, definition.change)
+                problems.extend(_lint(definition, change) if arguments.lint else [])
         except ChangeError as error:
             problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
     if problems:
@@ -98,6 +104,14 @@ def _validate(arguments: argparse.Namespace) -> int:
         counts = ", ".join(f"{name} ({count} targets)" for name, count in rollouts.items())
         sys.stdout.write(f"{found.source}: all is well: {counts}\n")
     return OK
+
+
+def _lint(definition: Definition, change: Change) -> Iterator[str]:
+    # The substrates need Airflow, which the rest of the command line does without.
+    from phased_rollout import substrates  # noqa: PLC0415
+
+    for problem in substrates.problems_of(definition.substrate, change, definition.channels):
+        yield f"{definition.name}: {problem}"
 
 
 def _plan(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,48 @@
+"""What channels.yaml says about which changes may be rolled out at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phased_rollout.errors import ConfigError
+from tests.unit.test_config import changed, load
+
+ROLE = "      role: phased-rollout\n"
+
+
+def problem_of(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "channels.yaml", text)
+    [problem] = caught.value.problems
+    return problem.removeprefix(f"{tmp_path}/channels.yaml:")
+
+
+def test_rules_of_cfn_lint_may_be_ignored(tmp_path: Path) -> None:
+    text = changed(ROLE, f"{ROLE}      lint: {{ignore: [E3002, W2]}}\n")
+    definition = load(tmp_path / "channels.yaml", text).definitions["accounts"]
+    assert definition.substrate.options["lint"] == {"ignore": ["E3002", "W2"]}
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (
+            "{ignore: [3002]}",
+            '.ignore[0]: 3002 is read by YAML as a number: quote it: "3002"',
+        ),
+        (
+            "{ignore: [E3002x]}",
+            ".ignore[0]: E3002x is no rule of cfn-lint: write one such as E3002, or E30 for all "
+            "that begin so",
+        ),
+        ("{ignore: []}", ".ignore: is empty: name the rules, or remove the key"),
+        ("{}", ".ignore: missing: set it"),
+        ("{ignroe: [E3002], ignore: [E1]}", ".ignroe: unknown key, did you mean 'ignore'?"),
+        ("", ": has no value: give it one, or remove the key"),
+    ],
+)
+def test_what_is_no_rule_of_cfn_lint_is_refused(tmp_path: Path, written: str, problem: str) -> None:
+    text = changed(ROLE, f"{ROLE}      lint: {written}\n")
+    assert problem_of(tmp_path, text) == f"11: rollouts.accounts.substrate.lint{problem}"
