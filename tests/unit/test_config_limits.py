@@ -46,3 +46,29 @@ def test_rules_of_cfn_lint_may_be_ignored(tmp_path: Path) -> None:
 def test_what_is_no_rule_of_cfn_lint_is_refused(tmp_path: Path, written: str, problem: str) -> None:
     text = changed(ROLE, f"{ROLE}      lint: {written}\n")
     assert problem_of(tmp_path, text) == f"11: rollouts.accounts.substrate.lint{problem}"
+
+
+@pytest.mark.parametrize(
+    ("defaults", "rollout", "meant"),
+    [("", "", None), ("max_destructive: 4, ", "", 4), ("max_destructive: 4, ", "0", 0)],
+)
+def test_a_rollout_caps_what_may_be_destroyed_or_takes_over_the_cap_of_the_file(
+    tmp_path: Path, defaults: str, rollout: str, meant: int | None
+) -> None:
+    own = f"    max_destructive: {rollout}\n    signals:" if rollout else "    signals:"
+    text = changed("    signals:", own).replace("{soak: 5s}", f"{{{defaults}soak: 5s}}")
+    definition = load(tmp_path / "channels.yaml", text).definitions["accounts"]
+    assert definition.max_destructive == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("-1", "must be at least 0, not -1"),
+        ("none", "must be a whole number, not none"),
+        ("", "has no value: give it one, or remove the key"),
+    ],
+)
+def test_what_is_no_cap_is_refused(tmp_path: Path, written: str, problem: str) -> None:
+    text = changed("    signals:", f"    max_destructive: {written}\n    signals:")
+    assert problem_of(tmp_path, text) == f"13: rollouts.accounts.max_destructive: {problem}"

@@ -95,6 +95,7 @@ class RolloutSettings(Strict):
     on_failure: Maybe[FailurePolicy] = None
     decide_within: Maybe[Duration] = None
     authorize_within: Maybe[Duration] = None
+    max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()
 
