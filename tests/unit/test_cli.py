@@ -212,6 +212,17 @@ def test_a_plan_of_another_change_is_found_from_where_one_stands(
     assert json.loads(capsys.readouterr().out)["change"]["name"] == "other"
 
 
+def test_a_change_is_named_by_its_url_as_well(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"file://{file.parent}/changes/longer"
+    assert main(["plan", "accounts", "--config", str(file), "--change", url]) == 0
+    assert "change longer (" in capsys.readouterr().out
+    nobody = "s3://nobody@bucket/longer"
+    assert main(["plan", "accounts", "--config", str(file), "--change", nobody]) == 1
+    assert f"{nobody}: its connection does not exist" in capsys.readouterr().err
+
+
 def test_a_plan_of_a_bad_change_exits_1(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "accounts", "--config", str(file), "--change", "/nowhere"]) == 1
     assert capsys.readouterr().err == (

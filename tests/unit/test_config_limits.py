@@ -72,3 +72,23 @@ def test_a_rollout_caps_what_may_be_destroyed_or_takes_over_the_cap_of_the_file(
 def test_what_is_no_cap_is_refused(tmp_path: Path, written: str, problem: str) -> None:
     text = changed("    signals:", f"    max_destructive: {written}\n    signals:")
     assert problem_of(tmp_path, text) == f"13: rollouts.accounts.max_destructive: {problem}"
+
+
+@pytest.mark.parametrize(
+    "written", ["changes/new", "/srv/new", "file:///srv/new", "s3://store@bucket/new"]
+)
+def test_a_change_may_lie_in_a_folder_or_in_object_storage(tmp_path: Path, written: str) -> None:
+    text = changed("    signals:", f"    change: {written}\n    signals:")
+    definition = load(tmp_path / "channels.yaml", text).definitions["accounts"]
+    assert definition.change == written
+
+
+def test_a_change_without_a_connection_is_refused_and_what_may_be_secret_is_not_repeated(
+    tmp_path: Path,
+) -> None:
+    text = changed("    signals:", "    change: s3://key:secret@bucket/new\n    signals:")
+    assert problem_of(tmp_path, text) == (
+        "13: rollouts.accounts.change: is no place of a change: write a folder, or a URL with the "
+        "id of the Airflow connection that may read it and nothing secret, such as "
+        "s3://connection@bucket/prefix"
+    )

@@ -33,6 +33,7 @@ from phased_rollout.config.kinds import (
     OtherTarget,
     shape_of,
 )
+from phased_rollout.config.source import ChangeSource
 
 SubstrateT = TypeVar("SubstrateT", CloudFormation, OtherSubstrate)
 TargetT = TypeVar("TargetT", AccountTarget, OtherTarget)
@@ -117,7 +118,7 @@ class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
 
     description: Maybe[str] = None
     schedule: Cron | None = None
-    change: Maybe[Text] = None
+    change: Maybe[ChangeSource] = None
     tags: Maybe[list[Text]] = None
     substrate: SubstrateT
     signals: Maybe[list[Signal]] = None

@@ -162,7 +162,7 @@ class Channel:
 class Definition:
     """One entry under ``rollouts:``; it becomes one Dag.
 
-    :param change: where the change comes from unless a run says otherwise (a folder)
+    :param change: where the change comes from unless a run says otherwise (a folder or URL)
     :param schedule: cron expression in ``timezone``; None is "only when triggered"
     :param rollback_wave: targets that are restored at the same time
     :param max_destructive: destructive differences over all targets that a person may authorize;

@@ -9,9 +9,9 @@ from typing import Any
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException
 
-from phased_rollout import changes, substrates
+from phased_rollout import changes, sources, substrates
 from phased_rollout.debts import made_good_by, owed
-from phased_rollout.errors import ChangeError, GuardError
+from phased_rollout.errors import ChangeError, ConfigError, GuardError
 from phased_rollout.model.bypass import Bypass, make_bypass
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
@@ -50,7 +50,7 @@ class PlanOperator(RolloutOperator):
         records = self.rollout(context).records
         try:
             plan, change = self._plan(context)
-        except (ChangeError, GuardError) as error:
+        except (ChangeError, ConfigError, GuardError) as error:
             raise AirflowFailException(f"nothing was touched:\n{error}") from error
         if self.emergency:
             self._supersede(records)
@@ -95,13 +95,14 @@ class PlanOperator(RolloutOperator):
     def _change(self, params: Any, bypass: Bypass) -> Change:
         source = params["change"] or self.planned.change
         if not source:
-            raise GuardError("no change: name its folder in the Dag param 'change'")
-        change = changes.load(
-            source,
-            base=Path(self.base),
-            given=params["parameters"] or {},
-            templates=changes.templates_of(self.planned),
-        )
+            raise GuardError("no change: name its folder or URL in the Dag param 'change'")
+        with sources.opened(source, base=Path(self.base)) as folder:
+            change = changes.load(
+                str(folder),
+                base=folder,
+                given=params["parameters"] or {},
+                templates=changes.templates_of(self.planned),
+            )
         included = [c for c in self.planned.channels if c.name not in bypass.channels]
         problems = changes.check_against(change, self.planned) or substrates.problems_of(
             self.planned.substrate, change, included

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout.dag_factory import build_dag
-from phased_rollout.errors import ChangeError, RecordError
+from phased_rollout.errors import ChangeError, RecordError, UnreachableError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
 from phased_rollout.rollout import Rollout
@@ -91,3 +91,14 @@ def test_a_bypassed_channel_is_not_asked_of(
 def test_an_empty_template_is_refused(store: Path, folder: Path, substrate: FakeSubstrate) -> None:
     (folder / "template.yaml").write_text('{"Resources": {}}')
     assert "Resources is missing or empty, so nothing would be rolled out" in refusal(store)
+
+
+def test_a_source_that_does_not_answer_is_asked_again(
+    store: Path, folder: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise UnreachableError("no answer")
+
+    monkeypatch.setattr("phased_rollout.sources._fetch", unreachable)
+    with pytest.raises(UnreachableError):
+        execute(store, change="s3://store@bucket/changes")
