@@ -35,19 +35,18 @@ class EnterOperator(RolloutOperator):
         plan, records = rollout.plan, rollout.records
         hold_while_edited(self, rollout, self.shape, channel=self.channel)
         with no_retry():
-            preview = _preview(records)
             may_enter(
                 plan,
                 records.ledger(),
                 channel=self.channel,
                 newer=records.newer(),
-                needs_authorization=bool(preview["authorize"]),
+                needs_authorization=_needs_authorization(records),
             )
         if plan.is_bypassed(self.channel):
             records.add(Kind.BYPASSED, at=now(), channel=self.channel, reason=plan.bypass.reason)
             raise AirflowSkipException(f"{self.channel} is bypassed: {plan.bypass.reason}")
         hold_while_others_run(self, rollout, channel=self.channel)
-        if graduated := preview.get("unchanged", {}).get(self.channel):
+        if graduated := _preview(records).get("unchanged", {}).get(self.channel):
             self._pass_unchanged(rollout, graduated=graduated)
         records.add(Kind.ENTERED, at=now(), channel=self.channel)
         waves = plan.definition.channel(self.channel).handed_out()
@@ -80,6 +79,13 @@ class EnterOperator(RolloutOperator):
         raise AirflowSkipException(reason)
 
 
+def _needs_authorization(records: RolloutRecords) -> bool:
+    preview = _preview(records)
+    if refused := preview.get("refused"):
+        raise GuardError(f"the preview refused the change: {refused}")
+    return bool(preview["authorize"])
+
+
 def _preview(records: RolloutRecords) -> dict[str, Any]:
     previews: list[dict[str, Any]] = records.details(Kind.PREVIEWED)
     if not previews:
@@ -87,6 +93,4 @@ def _preview(records: RolloutRecords) -> dict[str, Any]:
             "no preview is recorded; a task that was marked success did nothing: "
             "clear preview with downstream"
         )
-    if refused := previews[-1].get("refused"):
-        raise GuardError(f"the preview refused the change: {refused}")
     return previews[-1]
