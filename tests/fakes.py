@@ -27,7 +27,8 @@ class FakeSubstrate:
 
     Those in ``keeps`` refuse to be restored.
 
-    With ``stays_busy`` what is applied is not done before it is taken out of ``busy``.
+    With ``stays_busy`` what is applied is not done before it is taken out of ``busy``. ``faults``
+    is what it says of any change.
     """
 
     running: dict[str, Artifact] = field(default_factory=dict)
@@ -36,11 +37,16 @@ class FakeSubstrate:
     unreachable: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     stays_busy: bool = False
 
     def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
         body = {"files": dict(change.files), "channel": channel}
         return Artifact(digest_of(body), body)
+
+    def check(self, change: Change, targets: Sequence[Target]) -> list[str]:
+        self.calls.append(f"check {', '.join(target.name for target in targets)}")
+        return list(self.faults)
 
     def read(self, target: Target) -> TargetState:
         self._ask(target)

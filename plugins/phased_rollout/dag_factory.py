@@ -19,6 +19,7 @@ from airflow.sdk import (
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from phased_rollout import config
+from phased_rollout.config.source import is_remote, path_of
 from phased_rollout.errors import ConfigError
 from phased_rollout.model.bypass import BypassTier
 from phased_rollout.model.definition import EMERGENCY, Channel, Definition, OnFailure, definition_of
@@ -244,7 +245,8 @@ def _params(definition: Definition, *, base: str, emergency: bool) -> dict[str, 
             type=["null", "string"],
             title="Change",
             section=WHAT,
-            description=f"A folder, seen from that of channels.yaml. Left empty: {usual}",
+            description="A folder, seen from that of channels.yaml, or a URL that names its "
+            f"connection, such as s3://connection@bucket/prefix. Left empty: {usual}",
             examples=_changes(definition, base=Path(base)) or ["changes/name"],
         ),
         # Airflow 3.3.2 shows an editor for an object that rewrites half-typed JSON and then sends
@@ -295,6 +297,7 @@ def _params(definition: Definition, *, base: str, emergency: bool) -> dict[str, 
 
 def _changes(definition: Definition, *, base: Path) -> list[str]:
     """Name the changes to offer: those that lie beside the configured one."""
-    beside = (base / (definition.change or "changes/name")).parent
+    usual = path_of(definition.change or "changes/name")
+    beside = (base / ("changes/name" if is_remote(usual) else usual)).parent
     found = {template.parent for template in beside.glob("*/template.*")}
     return sorted(str(f.relative_to(base) if f.is_relative_to(base) else f) for f in found)[:100]

@@ -67,6 +67,11 @@ class Rollout:
         """Give the change as this target runs it."""
         return self.substrate.render(self.change, channel=channel, target=target)
 
+    def runs(self, channel: str, target: Target) -> bool:
+        """Read whether the target runs the change, settled and healthy."""
+        state, artifact = self.substrate.read(target), self.artifact(channel, target)
+        return state.settled and state.healthy and state.digest == artifact.digest
+
     def token(self, *parts: str) -> str:
         """Name one attempt: 16 digits for the rollout, 16 for what is attempted."""
         rollout = [self.records.definition, self.records.run_id]

@@ -135,6 +135,9 @@ class Fleet:
         text = change.files["template.yaml"].rpartition("Type: ")[2]
         return render(text.rstrip("}\n"), channel)
 
+    def check(self, change: Change, targets: Sequence[Target]) -> list[str]:
+        return []
+
     def read(self, target: Target) -> TargetState:
         box = self._ask(target.name)
         busy = box.operation is not None

@@ -59,7 +59,9 @@ class Oracle:
             self._say(act, "although nobody authorized it")
         earlier = planned.channels[: planned.channels.index(channel)]
         for other in earlier:
-            if other.name not in bypassed(run) and not self._passed(run, other, act):
+            if other.name in bypassed(run) or self._passed(run, other, act):
+                continue
+            if not self._had_nothing_to_change(run, other, channel, act):
                 self._say(act, f"although {other.name} has not been passed")
         for other in (*earlier, channel):
             self._look_at_fence(run, other, channel, act)
@@ -116,6 +118,32 @@ class Oracle:
                 if good and self._is_approved(run, channel, after=judged.at):
                     return True
         return False
+
+    def _had_nothing_to_change(self, run: Run, channel: Channel, into: Channel, act: Act) -> bool:
+        """Whether both entries saw its targets run what the last rollout in there had passed with.
+
+        This rollout itself must never have come into the channel.
+        """
+        goal = render(run.text, channel.name).digest
+
+        def seen(task: str, what: str) -> bool:
+            return any(
+                all(h.process.seen.get(t.name) == goal for t in channel.targets)
+                for h in self._of(run)
+                if (h.task, h.what) == (task, what) and h.process
+            )
+
+        def entered(other: Run) -> bool:
+            wanted = (f"{channel.name}.enter", "success")
+            return any((h.task, h.what) == wanted for h in self._of(other))
+
+        last = [r for r in self.world.runs[: self.world.runs.index(run)] if entered(r)][-1:]
+        return (
+            not entered(run)
+            and seen(f"{channel.name}.enter", "skipped")
+            and seen(f"{into.name}.enter", "success")
+            and any(r.text == run.text and self._passed(r, channel, act) for r in last)
+        )
 
     def _saw_it_well(self, run: Run, channel: Channel, process: Process, *, at: datetime) -> bool:
         goal = render(run.text, channel.name).digest

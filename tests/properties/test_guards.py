@@ -16,11 +16,12 @@ from phased_rollout import locks
 from phased_rollout.model import guards
 from phased_rollout.model.decision import Decision, Verdict
 from phased_rollout.model.definition import GateKind
-from phased_rollout.operators import apply, approval, enter, outcome
+from phased_rollout.operators import apply, approval, enter, outcome, preview
 from phased_rollout.records import RolloutRecords
 from phased_rollout.sensors import health
 from phased_rollout.triggers import soak
 from tests.builders import a_definition
+from tests.properties.fleet import render
 from tests.properties.machine import SHAPE, Rollouts, a_small_channel, edited
 from tests.properties.processes import Process
 from tests.properties.states import FAILED, SUCCESS
@@ -193,6 +194,34 @@ def an_apply_is_marked_before_it_ran(life: Rollouts) -> None:
     mark(life, "a.apply")
 
 
+def the_targets_of_a_channel_run_the_change_already(life: Rollouts) -> None:
+    for name in ("a0", "a1"):
+        life.world.fleet.by_hand(name, render("one", "a"))
+    begin(life)
+
+
+def a_rollout_is_given_up_and_tried_again(life: Rollouts) -> None:
+    begin(life)
+    until(life, "a.soak", "deferred")
+    boxes = life.world.fleet.boxes
+    boxes["a0"].keeps = boxes["a1"].keeps = True
+    life.world.mark_run(life.world.runs[0], FAILED)
+    until(life, "rollback.verdict", FAILED)
+    begin(life)
+
+
+def a_channel_that_passed_unchanged_is_changed(life: Rollouts) -> None:
+    begin(life)
+    until(life, "outcome")
+    ends(life)
+    life.world.fleet.by_hand("b0", None)
+    begin(life)
+    until(life, "a.enter", "skipped", run="manual__2")
+    life.world.fleet.by_hand("a0", None)
+    for _ in range(12):
+        life._next(answering=True)
+
+
 # --- what is broken
 
 
@@ -327,6 +356,21 @@ GUARDS = [
         "every target of a judged channel was verified",
         without(health, "may_judge"),
         an_apply_is_marked_before_it_ran,
+    ),
+    Guard(
+        "that targets run the change is no evidence",
+        without(preview, "graduated_in", gives="manual__0"),
+        the_targets_of_a_channel_run_the_change_already,
+    ),
+    Guard(
+        "what a rollout left behind is no evidence",
+        without(preview, "graduated_in", gives="manual__1"),
+        a_rollout_is_given_up_and_tried_again,
+    ),
+    Guard(
+        "what passed unchanged is looked at again",
+        without(enter, "hold_while_others_run"),
+        a_channel_that_passed_unchanged_is_changed,
     ),
     Guard(
         "only approvers approve",

@@ -87,6 +87,34 @@ def test_the_changes_that_the_file_names_are_validated_too(
     )
 
 
+LINT = "accounts: longer/template.yaml:2: Resources.A.Type: E3006: "
+
+
+def test_the_templates_are_looked_over_when_asked(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = file.parent / "changes/longer/template.yaml"
+    template.write_text(
+        "Parameters: {Days: {Type: Number}}\nResources: {A: {Type: AWS::S3::Bucekt}}\n"
+    )
+    assert main(["validate", str(file)]) == 0
+    assert main(["validate", str(file), "--lint"]) == 1
+    assert LINT in capsys.readouterr().err
+    template.write_text("Resources: {A: {Type: AWS::SNS::Topic}}\n")
+    (template.parent / "change.yaml").unlink()
+    assert main(["validate", str(file), "--lint"]) == 0
+
+
+def test_a_parameter_without_a_value_is_found_with_lint(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "changes/longer/change.yaml").write_text(
+        "overrides: {channels: {production: {Days: 365}}}"
+    )
+    assert main(["validate", str(file), "--lint"]) == 1
+    assert "parameter 'Days' has no default: give it a value" in capsys.readouterr().err
+
+
 def test_validate_tells_programs_what_it_read(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +210,17 @@ def test_a_plan_of_another_change_is_found_from_where_one_stands(
     command = ["plan", "accounts", "--config", str(file), "--change", "other", "--json"]
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out)["change"]["name"] == "other"
+
+
+def test_a_change_is_named_by_its_url_as_well(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"file://{file.parent}/changes/longer"
+    assert main(["plan", "accounts", "--config", str(file), "--change", url]) == 0
+    assert "change longer (" in capsys.readouterr().out
+    nobody = "s3://nobody@bucket/longer"
+    assert main(["plan", "accounts", "--config", str(file), "--change", nobody]) == 1
+    assert f"{nobody}: its connection does not exist" in capsys.readouterr().err
 
 
 def test_a_plan_of_a_bad_change_exits_1(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

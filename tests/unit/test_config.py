@@ -244,8 +244,8 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             "soak: 5s",
             [
                 "6: rollouts.accounts.soak: unknown key: known here are authorize_within, change, "
-                "channels, decide_within, defaults, description, emergency, on_failure, "
-                "rollback, schedule, signals, substrate, tags, timezone"
+                "channels, decide_within, defaults, description, emergency, max_destructive, "
+                "on_failure, rollback, schedule, signals, substrate, tags, timezone"
             ],
         ),
         ("version: 1\n", "", ["1: version: missing: set it"]),

@@ -19,7 +19,7 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["substrates", "health"],
     ["aws", "aws_errors", "claims", "debts", "locks"],
     ["records"],
-    ["changes", "config", "adapters"],
+    ["changes", "config", "adapters", "sources"],
     ["model"],
     ["errors"],
 ]

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from phased_rollout import changes, config
+from phased_rollout import changes, config, sources
 from phased_rollout.cli.tables import Json, write_held, write_plan
 from phased_rollout.config.problems import did_you_mean
-from phased_rollout.errors import ChangeError, ConfigError, GuardError
+from phased_rollout.errors import ChangeError, RolloutError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Channel, Config, Definition, Target
 from phased_rollout.model.plan import refuse_expired_holds
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
-    except (ConfigError, ChangeError, GuardError) as error:
+    except RolloutError as error:
         problems = str(error).splitlines()
         if arguments.json:
             _write_json({"problems": problems})
@@ -55,11 +55,16 @@ def _parser() -> argparse.ArgumentParser:
         "validate", parents=[common], help="check channels.yaml and the changes that it names"
     )
     validate.add_argument("config", metavar="FILE", nargs="?", type=Path, help=where)
+    validate.add_argument(
+        "--lint",
+        action="store_true",
+        help="look the templates over as the task plan does, with cfn-lint; takes seconds",
+    )
     validate.set_defaults(run=_validate)
 
     plan = commands.add_parser("plan", parents=[common], help="show what a run would do, in order")
     plan.add_argument("rollout", metavar="ROLLOUT")
-    plan.add_argument("--change", metavar="DIR", help="another change than the configured one")
+    plan.add_argument("--change", metavar="PLACE", help="another change than the configured one")
     plan.add_argument("--config", metavar="FILE", type=Path, help=where)
     plan.set_defaults(run=_plan, refuse=plan.error)
 
@@ -83,7 +88,8 @@ def _validate(arguments: argparse.Namespace) -> int:
     for definition in found.definitions.values():
         try:
             if definition.change is not None:
-                _change(found, definition, definition.change)
+                change = _change(found, definition, definition.change)
+                problems.extend(_lint(definition, change) if arguments.lint else [])
         except ChangeError as error:
             problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
     if problems:
@@ -100,12 +106,22 @@ def _validate(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _lint(definition: Definition, change: Change) -> Iterator[str]:
+    # The substrates need Airflow, which the rest of the command line does without.
+    from phased_rollout import substrates  # noqa: PLC0415
+
+    for problem in substrates.problems_of(definition.substrate, change, definition.channels):
+        yield f"{definition.name}: {problem}"
+
+
 def _plan(arguments: argparse.Namespace) -> int:
     found = config.load(arguments.config)
     refuse: Callable[[str], NoReturn] = arguments.refuse
     definition = _definition(found, arguments)
     refuse_expired_holds(definition, today=datetime.now(UTC).date())
-    source = str(Path(arguments.change).absolute()) if arguments.change else definition.change
+    source = arguments.change or definition.change
+    if arguments.change and "://" not in arguments.change:
+        source = str(Path(arguments.change).absolute())
     if source is None:
         refuse(f"{definition.name} has no change of its own: name one with --change")
     plan = _as_json(definition, _change(found, definition, source))
@@ -174,12 +190,10 @@ def _targets(found: Config) -> Iterator[tuple[Definition, Channel, Target]]:
 
 
 def _change(found: Config, definition: Definition, source: str) -> Change:
-    change = changes.load(
-        source,
-        base=Path(found.source).parent,
-        given={},
-        templates=changes.templates_of(definition),
-    )
+    with sources.opened(source, base=Path(found.source).parent) as folder:
+        change = changes.load(
+            str(folder), base=folder, given={}, templates=changes.templates_of(definition)
+        )
     if problems := changes.check_against(change, definition):
         raise ChangeError("\n".join(problems))
     return change

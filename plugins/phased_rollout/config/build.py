@@ -77,6 +77,9 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
         rollback_scope=_first(*(r.scope for r in rollback), RollbackScope.ALL_CHANNELS),
         rollback_wave=_first(*(r.waves.size for r in rollback), unset.rollback_wave),
         pause_after=_first(*(r.pause_after for r in rollback), unset.pause_after),
+        max_destructive=(
+            defaults.max_destructive if rollout.max_destructive is None else rollout.max_destructive
+        ),
         tags=tuple(rollout.tags or ()),
         emergency=Emergency(
             soak=_first(*(e.soak for e in emergency), unset.emergency.soak),

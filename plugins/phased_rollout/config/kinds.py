@@ -74,6 +74,14 @@ RoleArn = Annotated[
     ),
 ]
 
+RuleId = Annotated[
+    str,
+    matching(
+        r"[EW]\d{1,4}",
+        "is no rule of cfn-lint: write one such as E3002, or E30 for all that begin so",
+    ),
+]
+
 
 def _known(group: str) -> AfterValidator:
     def check(kind: str) -> str:
@@ -172,6 +180,12 @@ class OneOfStacks(Strict):
     capabilities: Maybe[list[Capability]] = None
 
 
+class LintSettings(Strict):
+    """What cfn-lint finds and is not heeded."""
+
+    ignore: Annotated[list[RuleId], filled("name the rules, or remove the key")]
+
+
 class CloudFormation(Strict):
     """One stack in every account, or several in order.
 
@@ -183,6 +197,7 @@ class CloudFormation(Strict):
     :param service_role: role that CloudFormation itself uses
     :param capabilities: granted to every change, besides those that it asks for
     :param via: roles to assume before the role, in this order
+    :param lint: of the templates, before anything is asked
     """
 
     kind: SubstrateKind
@@ -196,6 +211,7 @@ class CloudFormation(Strict):
     service_role: Maybe[Role] = None
     capabilities: Maybe[list[Capability]] = None
     via: Maybe[list[Hop]] = None
+    lint: Maybe[LintSettings] = None
 
     def options(self) -> dict[str, Any]:
         """Give what was set."""

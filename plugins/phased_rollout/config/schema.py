@@ -33,6 +33,7 @@ from phased_rollout.config.kinds import (
     OtherTarget,
     shape_of,
 )
+from phased_rollout.config.source import ChangeSource
 
 SubstrateT = TypeVar("SubstrateT", CloudFormation, OtherSubstrate)
 TargetT = TypeVar("TargetT", AccountTarget, OtherTarget)
@@ -95,6 +96,7 @@ class RolloutSettings(Strict):
     on_failure: Maybe[FailurePolicy] = None
     decide_within: Maybe[Duration] = None
     authorize_within: Maybe[Duration] = None
+    max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()
 
@@ -116,7 +118,7 @@ class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
 
     description: Maybe[str] = None
     schedule: Cron | None = None
-    change: Maybe[Text] = None
+    change: Maybe[ChangeSource] = None
     tags: Maybe[list[Text]] = None
     substrate: SubstrateT
     signals: Maybe[list[Signal]] = None

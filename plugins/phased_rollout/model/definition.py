@@ -162,9 +162,11 @@ class Channel:
 class Definition:
     """One entry under ``rollouts:``; it becomes one Dag.
 
-    :param change: where the change comes from unless a run says otherwise (a folder)
+    :param change: where the change comes from unless a run says otherwise (a folder or URL)
     :param schedule: cron expression in ``timezone``; None is "only when triggered"
     :param rollback_wave: targets that are restored at the same time
+    :param max_destructive: destructive differences over all targets that a person may authorize;
+        None is any number
     :param pause_after: failed restores after which a rollback waits for a person
     """
 
@@ -181,6 +183,7 @@ class Definition:
     rollback_scope: RollbackScope = RollbackScope.ALL_CHANNELS
     rollback_wave: int = 20
     pause_after: int = 3
+    max_destructive: int | None = None
     tags: tuple[str, ...] = ()
     emergency: Emergency = Emergency()
 

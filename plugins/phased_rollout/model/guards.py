@@ -6,7 +6,7 @@ them, and kill their processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from phased_rollout.errors import GuardError
@@ -80,9 +80,10 @@ def may_judge(
 
 
 def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
-    """Say why the channel counts neither as graduated nor as bypassed; None if it does."""
+    """Say why the channel counts as none of graduated, bypassed, unchanged; None if it does."""
     name = channel.name
-    if plan.is_bypassed(name) and ledger.happened(Kind.BYPASSED, channel=name):
+    bypassed = plan.is_bypassed(name) and ledger.happened(Kind.BYPASSED, channel=name)
+    if bypassed or ledger.is_unchanged(name):
         return None
     if not ledger.entered_since_rollback(name):
         entered = ledger.happened(Kind.ENTERED, channel=name)
@@ -98,8 +99,24 @@ def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
     return None
 
 
+def why_not_unchanged(
+    plan: Plan, ledger: Ledger, *, channel: str, running: Collection[str]
+) -> str | None:
+    """Say why a channel may not pass without apply, soak and judgement; None if it may.
+
+    :param running: names of the targets that have just read back that they run the change
+    """
+    if ledger.happened(Kind.ENTERED, channel=channel):
+        return f"this rollout has entered {channel}: what it applied there is to be observed"
+    names = [target.name for target in plan.definition.channel(channel).targets]
+    missing = [name for name in names if name not in running]
+    if missing or not names:
+        return f"not every target of {channel} runs the change: {', '.join(missing) or 'none'}"
+    return None
+
+
 def may_finish(plan: Plan, ledger: Ledger) -> None:
-    """Let a rollout end green only when every channel has graduated or was bypassed."""
+    """Let a rollout end green only when every channel has graduated, or was rightly left out."""
     unchanged = ledger.last(Kind.NOTHING_TO_CHANGE) > ledger.last(Kind.PREVIEWED)
     if unchanged and ledger.last_entered() is None:
         return

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     # of a channel
     ENTERED = "entered"
     BYPASSED = "bypassed"
+    UNCHANGED = "unchanged"
     APPLIED = "applied"
     HELD = "held"
     FAILED = "failed"
@@ -94,6 +95,11 @@ class Ledger:
         """Whether the channel's last entry is newer than any rollback of it."""
         undone = self.last(Kind.ROLLING_BACK, Kind.ROLLED_BACK, channel=channel)
         return self.last(Kind.ENTERED, channel=channel) > undone
+
+    def is_unchanged(self, channel: str) -> bool:
+        """Whether the channel was passed because there was nothing to change, and not since."""
+        since = (Kind.ENTERED, Kind.ROLLING_BACK, Kind.ROLLED_BACK)
+        return self.last(Kind.UNCHANGED, channel=channel) > self.last(*since, channel=channel)
 
     def last_entered(self) -> str | None:
         """Name the channel that was entered last."""

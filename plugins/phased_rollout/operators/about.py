@@ -25,14 +25,16 @@ ABOUT = {
     "difference.** When all targets already run the change, the run ends here, green.",
     "authorize": "Asks a person, under *Required Action*, when the change destroys something or "
     "the run bypasses a channel; else skipped. Nothing was touched so far.",
-    "enter": "Lets the change into the channel; skips a channel that the run bypasses.",
+    "enter": "Lets the change into the channel; skips one that the run bypasses, and one in which "
+    "nothing changes because the change has graduated there before.",
     "apply": "Brings the change to the targets; each map index bears its target's name. Green: the "
     "target was asked afterwards, and runs the change. A target that already did is left alone.",
     "soak": "Waits, counted from the moment the last target was verified, and watches the health "
     "signals meanwhile: it fails at once when they tell of harm.",
     "health": "Judges the whole soak by its signals. No data is never good: then it waits.",
     "gate": "The change leaves the channel: at once after **health**, or when a person says so.",
-    "outcome": "Green only when every channel has a recorded graduation or bypass.",
+    "outcome": "Green only when every channel has a recorded graduation or bypass, or nothing to "
+    "change in it.",
     "trip": "Runs when anything has failed: the rollback begins. Skipped when all went well.",
     "settled": "Waits until no target is being changed any more.",
     "armed": "Starts the restores.",

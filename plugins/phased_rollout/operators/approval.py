@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from phased_rollout.model.definition import Channel, OnFailure
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.merged import shown
 from phased_rollout.model.plan import describe, how_to_retry
 from phased_rollout.operators.about import fenced
 from phased_rollout.operators.base import now
@@ -92,7 +93,7 @@ class AuthorizeOperator(RecordedApproval):
                 "**Why you are asked**",
                 fenced([*preview["authorize"], f"requested by {who}"]),
                 "**What would change**",
-                fenced(preview["differences"] or ["nothing"]),
+                fenced(shown(preview["differences"]) or ["nothing"]),
                 "**The plan**",
                 fenced([describe(rollout.plan), _given(rollout)]),
                 "**Approve** starts with the first channel. **Reject** ends the run, failed, and "

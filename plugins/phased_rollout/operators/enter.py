@@ -7,15 +7,18 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from phased_rollout.errors import GuardError
-from phased_rollout.model.guards import may_enter
+from phased_rollout.model.guards import may_enter, why_not_unchanged
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.merged import of_targets
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.shape import hold_while_edited
+from phased_rollout.operators.unchanged import digests, hold_while_others_run, running
 from phased_rollout.records import RolloutRecords
+from phased_rollout.rollout import Rollout
 
 
 class EnterOperator(RolloutOperator):
-    """Skips a bypassed channel, refuses one that must not be entered, else hands out the waves.
+    """Skips a bypassed or unchanged channel, refuses what must not be entered, hands out waves.
 
     :param channel: the channel to enter
     :param shape: the shape of the definition when the Dag was parsed
@@ -42,6 +45,9 @@ class EnterOperator(RolloutOperator):
         if plan.is_bypassed(self.channel):
             records.add(Kind.BYPASSED, at=now(), channel=self.channel, reason=plan.bypass.reason)
             raise AirflowSkipException(f"{self.channel} is bypassed: {plan.bypass.reason}")
+        hold_while_others_run(self, rollout, channel=self.channel)
+        if graduated := _preview(records).get("unchanged", {}).get(self.channel):
+            self._pass_unchanged(rollout, graduated=graduated)
         records.add(Kind.ENTERED, at=now(), channel=self.channel)
         waves = plan.definition.channel(self.channel).handed_out()
         return [
@@ -49,12 +55,42 @@ class EnterOperator(RolloutOperator):
             for number, targets in enumerate(waves, start=1)
         ]
 
+    def _pass_unchanged(self, rollout: Rollout, *, graduated: str) -> None:
+        """Skip the channel if all its targets still run the change that graduated here before."""
+        channel, records = rollout.plan.definition.channel(self.channel), rollout.records
+        found = running(rollout, channel)
+        why_not = why_not_unchanged(
+            rollout.plan, records.ledger(), channel=self.channel, running=found
+        )
+        if why_not:
+            self.log.info("%s", why_not)
+            return
+        reason = (
+            f"all {of_targets(len(found))} of {self.channel} run the change already, as it "
+            f"graduated there in {graduated}: nothing is applied, nothing has to soak"
+        )
+        records.add(
+            Kind.UNCHANGED,
+            at=now(),
+            channel=self.channel,
+            reason=reason,
+            digests=digests(rollout, channel),
+        )
+        raise AirflowSkipException(reason)
+
 
 def _needs_authorization(records: RolloutRecords) -> bool:
-    previews = records.details(Kind.PREVIEWED)
+    preview = _preview(records)
+    if refused := preview.get("refused"):
+        raise GuardError(f"the preview refused the change: {refused}")
+    return bool(preview["authorize"])
+
+
+def _preview(records: RolloutRecords) -> dict[str, Any]:
+    previews: list[dict[str, Any]] = records.details(Kind.PREVIEWED)
     if not previews:
         raise GuardError(
             "no preview is recorded; a task that was marked success did nothing: "
             "clear preview with downstream"
         )
-    return bool(previews[-1]["authorize"])
+    return previews[-1]

@@ -9,10 +9,10 @@ from typing import Any
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException
 
-from phased_rollout import changes
+from phased_rollout import changes, sources, substrates
 from phased_rollout.debts import made_good_by, owed
-from phased_rollout.errors import ChangeError, GuardError
-from phased_rollout.model.bypass import make_bypass
+from phased_rollout.errors import ChangeError, ConfigError, GuardError
+from phased_rollout.model.bypass import Bypass, make_bypass
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
@@ -50,7 +50,7 @@ class PlanOperator(RolloutOperator):
         records = self.rollout(context).records
         try:
             plan, change = self._plan(context)
-        except (ChangeError, GuardError) as error:
+        except (ChangeError, ConfigError, GuardError) as error:
             raise AirflowFailException(f"nothing was touched:\n{error}") from error
         if self.emergency:
             self._supersede(records)
@@ -76,7 +76,7 @@ class PlanOperator(RolloutOperator):
             known=[c.name for c in self.planned.channels],
         )
         refuse_expired_holds(self.planned, today=now().date())
-        change = self._change(params)
+        change = self._change(params, bypass)
         plan = Plan(
             definition=bypass.applied_to(self.planned),
             run_id=run.run_id,
@@ -92,17 +92,22 @@ class PlanOperator(RolloutOperator):
         )
         return plan, change
 
-    def _change(self, params: Any) -> Change:
+    def _change(self, params: Any, bypass: Bypass) -> Change:
         source = params["change"] or self.planned.change
         if not source:
-            raise GuardError("no change: name its folder in the Dag param 'change'")
-        change = changes.load(
-            source,
-            base=Path(self.base),
-            given=params["parameters"] or {},
-            templates=changes.templates_of(self.planned),
+            raise GuardError("no change: name its folder or URL in the Dag param 'change'")
+        with sources.opened(source, base=Path(self.base)) as folder:
+            change = changes.load(
+                str(folder),
+                base=folder,
+                given=params["parameters"] or {},
+                templates=changes.templates_of(self.planned),
+            )
+        included = [c for c in self.planned.channels if c.name not in bypass.channels]
+        problems = changes.check_against(change, self.planned) or substrates.problems_of(
+            self.planned.substrate, change, included
         )
-        if problems := changes.check_against(change, self.planned):
+        if problems:
             raise ChangeError("\n".join(problems))
         return change
 

@@ -9,10 +9,12 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 
 from phased_rollout.errors import RolloutError, UnreachableError
-from phased_rollout.model.definition import Target
+from phased_rollout.model.definition import Channel, Target
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.merged import destructive, merge, of_targets
 from phased_rollout.model.target_state import Preview
 from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.operators.unchanged import graduated_in
 from phased_rollout.rollout import Rollout, for_each
 
 
@@ -28,11 +30,20 @@ class PreviewOperator(RolloutOperator):
         rollout = self.rollout(context)
         previews = _previews(rollout)
         changing = {name: p for name, p in previews.items() if p is not None}
-        merged = merge(changing)
+        unchanged = _unchanged(rollout, changing)
+        merged = [*merge(changing), *_words(unchanged)]
         self.log.info("%s", "\n".join(merged) or "no target would change")
+        refused = _refused(rollout, changing)
         rollout.records.add(
-            Kind.PREVIEWED, at=now(), differences=merged, authorize=_reasons(rollout, changing)
+            Kind.PREVIEWED,
+            at=now(),
+            differences=merged,
+            authorize=_reasons(rollout, changing),
+            unchanged={name: run for name, run in unchanged.items() if run},
+            refused=refused,
         )
+        if refused:
+            raise AirflowFailException(f"nothing was touched: {refused}")
         if not changing and not rollout.plan.pays:
             rollout.records.add(Kind.NOTHING_TO_CHANGE, at=now())
             self.log.info("every target already runs %s: nothing to do", rollout.plan.change[:12])
@@ -41,37 +52,53 @@ class PreviewOperator(RolloutOperator):
         return {"changing": len(changing), "unchanged": len(previews) - len(changing)}
 
 
-def merge(previews: Mapping[str, Preview]) -> list[str]:
-    """Group equal differences: ``2 targets: Modify AWS::SSM::Parameter Metadata (a, b)``."""
-    lines: dict[str, list[str]] = {}
-    for name, preview in previews.items():
-        for d in preview.differences:
-            mark = "DESTRUCTIVE " if d.destructive else ""
-            text = f"{mark}{d.action} {d.kind} {d.resource} {d.detail}".strip()
-            lines.setdefault(text, []).append(name)
-        for note in (*preview.notes, *preview.irreversible):
-            lines.setdefault(note, []).append(name)
-    return [f"{len(names)} targets: {text} ({_few(names)})" for text, names in lines.items()]
+def _unchanged(rollout: Rollout, changing: Mapping[str, Preview]) -> dict[str, str | None]:
+    """Name the channels without a change, each with the rollout that graduated there, if any.
+
+    None in a rollout that makes good what a bypass left out: it walks every channel.
+    """
+    if not changing or rollout.plan.pays:
+        return {}
+    return {
+        channel.name: graduated_in(rollout, channel)
+        for channel in _included(rollout)
+        if not any(target.name in changing for target in channel.targets)
+    }
 
 
-def _few(names: list[str], shown: int = 3) -> str:
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+def _words(unchanged: Mapping[str, str | None]) -> list[str]:
+    passes = "nothing to change, as it graduated there in {}: passes at once"
+    soaks = "nothing to change, but no record that it graduated there: it soaks, and is judged"
+    return [f"{name}: {passes.format(run) if run else soaks}" for name, run in unchanged.items()]
+
+
+def _refused(rollout: Rollout, changing: Mapping[str, Preview]) -> str:
+    """Say that more is destructive than the definition lets anybody authorize."""
+    count, limit = destructive(changing), rollout.plan.definition.max_destructive
+    if limit is None or count <= limit:
+        return ""
+    found = "; ".join(_destructive(changing))
+    return (
+        f"{count} destructive differences, and max_destructive of {rollout.plan.definition.name} "
+        f"is {limit}: split the change up, or raise it in channels.yaml: {found}"
+    )
+
+
+def _included(rollout: Rollout) -> list[Channel]:
+    return [c for c in rollout.plan.channels if not rollout.plan.is_bypassed(c.name)]
 
 
 def _previews(rollout: Rollout) -> dict[str, Preview | None]:
     channel_of = {t.name: c.name for c in rollout.plan.channels for t in c.targets}
 
     def preview(target: Target) -> Preview | None:
-        artifact = rollout.artifact(channel_of[target.name], target)
-        state = rollout.substrate.read(target)
-        if state.settled and state.healthy and state.digest == artifact.digest:
+        if rollout.runs(channel_of[target.name], target):
             return None
+        artifact = rollout.artifact(channel_of[target.name], target)
         token = rollout.token("preview", target.name)
         return rollout.substrate.preview(target, artifact, token=token)
 
-    included = [c for c in rollout.plan.channels if not rollout.plan.is_bypassed(c.name)]
-    answers = for_each([t for c in included for t in c.targets], preview)
+    answers = for_each([t for c in _included(rollout) for t in c.targets], preview)
     errors = {n: a for n, a in answers.items() if isinstance(a, RolloutError)}
     if errors:
         text = "nothing was touched; the preview failed:\n" + "\n".join(
@@ -87,13 +114,17 @@ def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
     bypass = rollout.plan.bypass
     if bypass.tier.needs_second_person:
         found.append(f"{bypass}: {bypass.reason}")
-    destructive = Counter(
+    found.extend(_destructive(previews))
+    lost = Counter(what for p in previews.values() for what in p.irreversible)
+    found.extend(f"irreversible on {of_targets(n)}: {what}" for what, n in lost.items())
+    return found
+
+
+def _destructive(previews: Mapping[str, Preview]) -> list[str]:
+    found = Counter(
         f"{d.action} {d.kind} {d.resource}"
         for p in previews.values()
         for d in p.differences
         if d.destructive
     )
-    found.extend(f"destructive on {count} targets: {what}" for what, count in destructive.items())
-    lost = Counter(what for p in previews.values() for what in p.irreversible)
-    found.extend(f"irreversible on {count} targets: {what}" for what, count in lost.items())
-    return found
+    return [f"destructive on {of_targets(count)}: {what}" for what, count in found.items()]

@@ -30,6 +30,11 @@ def hold_while_edited(
         f"{' → '.join(planned)}: holding until the file is as it was. To give this rollout up "
         "instead, mark the run failed: what it changed is restored"
     )
+    hold(task, rollout, reason, channel=channel)
+
+
+def hold(task: RolloutOperator, rollout: Rollout, reason: str, *, channel: str = "") -> None:
+    """Record why a task holds, and defer it until it is executed again."""
     task.log.warning("%s", reason)
     rollout.records.hold(reason, at=now(), channel=channel)
     task.defer(trigger=DateTimeTrigger(moment=now() + LOOK_AGAIN), method_name="execute")

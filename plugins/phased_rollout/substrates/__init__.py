@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from phased_rollout.adapters import SUBSTRATES, load
+from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
-from phased_rollout.model.definition import AdapterSpec, Target
+from phased_rollout.model.definition import AdapterSpec, Channel, Target
 from phased_rollout.model.target_state import Artifact, Preview, Progress, TargetState
 
 Mutation = Callable[[], AbstractContextManager[None]]
@@ -27,6 +28,12 @@ class Substrate(Protocol):
 
     def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
         """Give the change as this target would run it; needs no network. Raises ChangeError."""
+
+    def check(self, change: Change, targets: Sequence[Target]) -> list[str]:
+        """Say what is wrong with the change's content, each with file and line; asks no target.
+
+        Called once, before the plan is frozen, and may take a minute. What it only doubts it logs.
+        """
 
     def read(self, target: Target) -> TargetState:
         """Read what the target runs now."""
@@ -72,3 +79,16 @@ def build(spec: AdapterSpec) -> Substrate:
     """Build the substrate that a definition names."""
     substrate: Substrate = load(spec, group=SUBSTRATES)
     return substrate
+
+
+def problems_of(spec: AdapterSpec, change: Change, channels: Iterable[Channel]) -> list[str]:
+    """Say why the targets of these channels could not run the change; asks no target."""
+    substrate, listed = build(spec), list(channels)
+    problems: dict[str, None] = {}
+    for channel in listed:
+        for target in channel.targets:
+            try:
+                substrate.render(change, channel=channel.name, target=target)
+            except ChangeError as error:
+                problems |= dict.fromkeys(str(error).splitlines())
+    return [*problems, *substrate.check(change, [t for c in listed for t in c.targets])]

@@ -20,6 +20,7 @@ from phased_rollout.model.guards import (
     may_judge,
     may_mutate,
     may_restore,
+    why_not_unchanged,
 )
 from phased_rollout.model.ledger import Kind, Ledger
 from phased_rollout.model.plan import Plan
@@ -242,8 +243,56 @@ def test_a_rollback_of_the_failed_channel_leaves_the_others() -> None:
     assert channels_to_restore(plan, a_ledger()) == []
 
 
+def test_a_channel_without_a_change_lets_the_next_one_in() -> None:
+    enter(a_plan(), a_ledger("unchanged playground"), "test")
+    all_others = [story for name in NAMES[1:] for story in passed(name)]
+    may_finish(a_plan(), a_ledger("unchanged playground", *all_others))
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"),
+    [
+        (["entered playground"], "playground has no recorded health since"),
+        (["entered playground", "applied playground"], "playground has no recorded health since"),
+        (["entered playground", "rolled_back playground"], "playground was rolled back"),
+        (["entered playground", "rolling_back playground"], "playground was rolled back"),
+    ],
+)
+def test_nothing_to_change_is_no_evidence_once_the_channel_was_entered(
+    since: list[str], reason: str
+) -> None:
+    ledger = a_ledger("unchanged playground", *since)
+    assert reason in why(lambda: enter(a_plan(), ledger, "test"))
+
+
+def test_only_a_channel_whose_targets_all_run_the_change_passes_unchanged() -> None:
+    def reason(*running: str, happened: tuple[str, ...] = ()) -> str | None:
+        ledger = a_ledger("previewed", *happened)
+        return why_not_unchanged(a_plan(), ledger, channel="playground", running=running)
+
+    both = ("playground-1", "playground-2")
+    assert reason(*both) is None
+    assert reason() == (
+        "not every target of playground runs the change: playground-1, playground-2"
+    )
+    assert reason("playground-1", "test-1") == (
+        "not every target of playground runs the change: playground-2"
+    )
+    entered = "this rollout has entered playground: what it applied there is to be observed"
+    assert reason(*both, happened=("entered playground",)) == entered
+    assert reason(*both, happened=("entered playground", "rolled_back playground")) == entered
+
+
+def test_a_channel_that_passed_unchanged_is_not_restored() -> None:
+    ledger = a_ledger("unchanged playground", "entered test")
+    assert [c.name for c in channels_to_restore(a_plan(), ledger)] == ["test"]
+
+
 KINDS = st.sampled_from(
-    [Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY, Kind.GRADUATED, Kind.ROLLED_BACK, Kind.BYPASSED]
+    [
+        *(Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY, Kind.GRADUATED),
+        *(Kind.ROLLED_BACK, Kind.BYPASSED, Kind.UNCHANGED),
+    ]
 )
 
 
@@ -263,5 +312,7 @@ def test_no_order_of_events_advances_past_a_channel_without_its_health(
         applied = ledger.last(Kind.APPLIED, channel=earlier)
         healthy = ledger.last(Kind.HEALTHY, channel=earlier)
         rolled_back = ledger.last(Kind.ROLLED_BACK, channel=earlier)
+        if ledger.last(Kind.UNCHANGED, channel=earlier) > max(entered, rolled_back):
+            continue
         assert healthy > applied
         assert healthy > entered > rolled_back

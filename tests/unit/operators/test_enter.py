@@ -58,6 +58,15 @@ def test_a_bypassed_channel_is_skipped_and_recorded(store: Path) -> None:
     assert [r["reason"] for r in records.details(Kind.BYPASSED)] == ["urgent"]
 
 
+def test_a_channel_is_refused_after_a_preview_that_refused_the_change(store: Path) -> None:
+    records = begin(*CHANNELS)
+    records.add(
+        Kind.PREVIEWED, at=datetime.now(UTC), differences=[], authorize=[], refused="3 are too many"
+    )
+    with pytest.raises(AirflowFailException, match="preview refused the change: 3 are too many"):
+        enter().execute(CONTEXT)
+
+
 @pytest.mark.parametrize(
     "edited",
     [

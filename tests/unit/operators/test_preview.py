@@ -14,7 +14,7 @@ from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Difference, Preview
-from phased_rollout.operators.preview import PreviewOperator, merge
+from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.rollout import Rollout
 from tests.builders import a_channel
 from tests.fakes import FakeSubstrate
@@ -31,16 +31,6 @@ def preview() -> PreviewOperator:
 
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Target], Preview]) -> None:
     monkeypatch.setattr(FakeSubstrate, "preview", lambda *given, **_: answer(given[1]))
-
-
-def test_equal_differences_are_one_line() -> None:
-    found = {name: Preview((MODIFY,)) for name in ("a", "b", "c", "d")}
-    found["e"] = Preview((REMOVE,), irreversible=("the earlier value of X cannot be restored",))
-    assert merge(found) == [
-        "4 targets: Modify AWS::SNS::Topic Topic (a, b, c and 1 more)",
-        "1 targets: DESTRUCTIVE Remove AWS::S3::Bucket Bucket (e)",
-        "1 targets: the earlier value of X cannot be restored (e)",
-    ]
 
 
 def test_a_harmless_change_needs_no_authorization(
@@ -63,6 +53,53 @@ def test_what_is_destructive_or_irreversible_or_bypassed_needs_one(
         "bypasses test: urgent",
         "destructive on 2 targets: Remove AWS::S3::Bucket Bucket",
         "irreversible on 2 targets: X is lost",
+    ]
+
+
+def test_no_more_is_destroyed_than_the_definition_lets_anybody_authorize(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = begin(a_channel("playground", targets=3), max_destructive=2)
+    answering(monkeypatch, lambda _: Preview((REMOVE,)))
+    with pytest.raises(AirflowFailException) as failed:
+        preview().execute(CONTEXT)
+    assert str(failed.value) == (
+        "nothing was touched: 3 destructive differences, and max_destructive of accounts is 2: "
+        "split the change up, or raise it in channels.yaml: destructive on 3 targets: Remove "
+        "AWS::S3::Bucket Bucket"
+    )
+    assert "3 destructive" in records.details(Kind.PREVIEWED)[0]["refused"]
+
+
+@pytest.mark.parametrize(("limit", "destroyed"), [(0, 0), (2, 2), (None, 2)])
+def test_as_much_is_destroyed_as_the_definition_allows_if_a_person_authorizes(
+    store: Path,
+    substrate: FakeSubstrate,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int | None,
+    destroyed: int,
+) -> None:
+    records = begin(a_channel("playground"), max_destructive=limit)
+    answering(monkeypatch, lambda _: Preview((REMOVE if destroyed else MODIFY,)))
+    preview().execute(CONTEXT)
+    assert bool(records.details(Kind.PREVIEWED)[0]["authorize"]) is bool(destroyed)
+
+
+def test_a_channel_without_a_change_is_said_to_soak_when_it_never_graduated(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = begin(a_channel("playground"), a_channel("test", targets=1))
+    rollout = Rollout.open("accounts", "manual__1")
+    for target in rollout.plan.channels[0].targets:
+        substrate.running[target.name] = rollout.artifact("playground", target)
+    answering(monkeypatch, lambda _: Preview((MODIFY,)))
+    assert preview().execute(CONTEXT) == {"changing": 1, "unchanged": 2}
+    [recorded] = records.details(Kind.PREVIEWED)
+    assert recorded["unchanged"] == {}
+    assert recorded["differences"] == [
+        "1 target: modify AWS::SNS::Topic Topic (test-1)",
+        "playground: nothing to change, but no record that it graduated there: it soaks, and is "
+        "judged",
     ]
 
 

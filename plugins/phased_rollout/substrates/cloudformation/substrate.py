@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from phased_rollout.aws import Access, account
@@ -23,7 +23,7 @@ class CloudFormationSubstrate:
 
     :param options: ``connection``; ``stack``, or ``stacks`` with ``name`` and ``template`` each;
         and optionally ``role`` (name or ARN with ``{account}``), ``external_id``, ``region``,
-        ``bucket``, ``service_role``, ``capabilities``
+        ``bucket``, ``service_role``, ``capabilities``, ``lint``
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -56,6 +56,14 @@ class CloudFormationSubstrate:
             has_bucket=bool(self._options.get("bucket")),
         )
         return next(iter(parts.values())) if self._is_one else joined(parts)
+
+    def check(self, change: Change, targets: Sequence[Target]) -> list[str]:
+        """Look the templates over with cfn-lint, which takes seconds to import."""
+        from phased_rollout.substrates.cloudformation import lint  # noqa: PLC0415
+
+        regions = {Access.of(self._options, target.address).region for target in targets}
+        ignore = (self._options.get("lint") or {}).get("ignore", ())
+        return lint.check(change, regions=regions, ignore=ignore)
 
     def read(self, target: Target) -> TargetState:
         """Read what the stacks run, from what CloudFormation reports of them.
