@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "plugins/phased_rollout"
 LAYERS = [  # from the top; a module imports from its own layer and those below it
     ["dag_factory", "cli"],
+    ["dag_params"],
     ["operators", "sensors"],
     ["triggers"],
     ["rollout"],
