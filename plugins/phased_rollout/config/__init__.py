@@ -11,6 +11,7 @@ from phased_rollout.config.document import parse, read_text
 from phased_rollout.config.explain import validated
 from phased_rollout.config.problems import Problems
 from phased_rollout.config.schema import File
+from phased_rollout.config.windows import refuse_endless
 from phased_rollout.errors import ConfigError
 from phased_rollout.model.definition import Config
 
@@ -43,4 +44,8 @@ def load(path: Path | None = None) -> Config:
     check(document, problems)
     if problems or file is None:
         raise ConfigError(problems.texts())
-    return build(file, source=str(path.absolute()))
+    config = build(file, source=str(path.absolute()))
+    refuse_endless(config, document, problems)
+    if problems:
+        raise ConfigError(problems.texts())
+    return config

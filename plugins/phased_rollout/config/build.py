@@ -21,6 +21,7 @@ from phased_rollout.config.schema import (
     Rollout,
     WaveSettings,
 )
+from phased_rollout.config.windows import WindowSettings
 from phased_rollout.model.definition import (
     AdapterSpec,
     Approval,
@@ -68,7 +69,7 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
         change=rollout.change,
         description=rollout.description or "",
         schedule=rollout.schedule,
-        timezone=_first(rollout.timezone, defaults.timezone, unset.timezone),
+        timezone=_timezone(rollout, defaults),
         on_failure=_first(rollout.on_failure, defaults.on_failure, OnFailure.ROLLBACK),
         decide_within=_first(rollout.decide_within, defaults.decide_within, unset.decide_within),
         authorize_within=_first(
@@ -88,9 +89,14 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
     )
 
 
+def _timezone(rollout: AnyRollout, defaults: Defaults) -> str:
+    return _first(rollout.timezone, defaults.timezone, "UTC")
+
+
 def _channel(channel: AnyChannel, rollout: AnyRollout, defaults: Defaults) -> ModelChannel:
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
+    windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
     targets = [_target(target, rollout.substrate) for target in channel.targets]
     return ModelChannel(
         name=channel.name,
@@ -100,6 +106,7 @@ def _channel(channel: AnyChannel, rollout: AnyRollout, defaults: Defaults) -> Mo
         gate=_first(*(level.gate for level in levels), frozenset({GateKind.HEALTH})),
         waves=_waves([level.waves for level in levels], Waves()),
         max_failed=_first(*(level.max_failed for level in levels), 0),
+        freeze=tuple(w.window(_timezone(rollout, defaults)) for w in windows),
         approval=_approval(levels),
         signals=tuple(_signal(signal, rollout.substrate) for signal in signals),
     )

@@ -56,8 +56,8 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _note_known_keys(cls, data: Any, info: ValidationInfo) -> Any:
-        known = cls.model_fields
-        if isinstance(data, dict) and info.context is not None and not data.keys() <= known.keys():
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        if isinstance(data, dict) and info.context is not None and not data.keys() <= known:
             info.context[id(data)] = sorted(known)
         return data
 

@@ -34,6 +34,7 @@ from phased_rollout.config.kinds import (
     shape_of,
 )
 from phased_rollout.config.source import ChangeSource
+from phased_rollout.config.windows import WindowSettings
 
 SubstrateT = TypeVar("SubstrateT", CloudFormation, OtherSubstrate)
 TargetT = TypeVar("TargetT", AccountTarget, OtherTarget)
@@ -87,6 +88,7 @@ class ChannelSettings(Strict):
     waves: WaveSettings = WaveSettings()
     max_failed: Maybe[Annotated[int, Field(ge=0)]] = None
     approval: ApprovalSettings = ApprovalSettings()
+    freeze: Maybe[list[WindowSettings]] = None
 
 
 class RolloutSettings(Strict):

@@ -8,6 +8,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+from phased_rollout.model.windows import FreezeWindow
+
 EMERGENCY = "_emergency"
 """What the id of the emergency Dag of a definition ends with."""
 
@@ -124,6 +126,7 @@ class Channel:
 
     :param targets: those that a change is applied to
     :param on_hold: those in quarantine, which are left out
+    :param freeze: times in which none of its targets is started
     """
 
     name: str
@@ -135,6 +138,7 @@ class Channel:
     approval: Approval = Approval()
     signals: tuple[AdapterSpec, ...] = ()
     on_hold: tuple[Target, ...] = ()
+    freeze: tuple[FreezeWindow, ...] = ()
 
     @property
     def needs_approval(self) -> bool:

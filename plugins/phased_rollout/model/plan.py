@@ -57,6 +57,11 @@ class Plan:
         """Whether this run leaves the channel out."""
         return channel in self.bypass.channels
 
+    @property
+    def obeys_freezes(self) -> bool:
+        """Whether freeze windows keep this rollout from starting targets: not in an emergency."""
+        return not self.emergency
+
     def before(self, channel: str) -> tuple[Channel, ...]:
         """Give the channels that come earlier than this one."""
         return self.channels[: self.names.index(channel)]
@@ -105,6 +110,7 @@ def describe(plan: Plan) -> str:
             else f"{waves} waves, soak {channel.soak}, gate {gate}"
         )
         lines.append(f"{number}. {channel.name}: {len(channel.targets)} targets, {what}")
+        lines.extend(f"   frozen in {window}" for window in channel.freeze)
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
 from phased_rollout.triggers import answer as answer_module
 from phased_rollout.triggers.answer import AnswerTrigger
+from phased_rollout.triggers.hold import NEWS, HoldTrigger
 from phased_rollout.triggers.operation import OperationTrigger
 from phased_rollout.triggers.soak import SoakTrigger
 from tests.builders import START, a_channel, a_plan
@@ -45,6 +46,13 @@ SOAK = {
     "channel": "playground",
     "until": "2026-01-05T12:00:00+00:00",
     "interval": 0.01,
+}
+
+HOLD = {
+    "definition": "accounts",
+    "run_id": "manual__1",
+    "since": "2026-01-05T12:00:00+00:00",
+    "until": "2026-01-05T13:00:00+00:00",
 }
 
 
@@ -75,6 +83,7 @@ def first_event(trigger: BaseTrigger, timeout: float = 20) -> Any:
     [
         (OperationTrigger, OPERATION, "phased_rollout.triggers.operation.OperationTrigger"),
         (SoakTrigger, SOAK, "phased_rollout.triggers.soak.SoakTrigger"),
+        (HoldTrigger, HOLD, "phased_rollout.triggers.hold.HoldTrigger"),
     ],
 )
 def test_a_trigger_is_rebuilt_from_what_it_serialises(
@@ -264,3 +273,21 @@ def test_a_question_that_was_never_asked_has_no_answer(monkeypatch: pytest.Monke
     monkeypatch.setattr(answer_module, "get_hitl_detail_content_detail", missing)
     monkeypatch.setattr(answer_module, "SHORTEST_DEFERRAL", timedelta(0))
     assert first_event(AnswerTrigger(ti_id=TI_ID)).payload == {}
+
+
+def test_a_hold_ends_at_its_moment(records: RolloutRecords) -> None:
+    trigger = HoldTrigger(**HOLD | {"since": in_future(0), "until": in_future(2.2)})
+    assert first_event(trigger).payload == {"news": False}
+    assert datetime.now(UTC) >= datetime.fromisoformat(trigger.until)
+
+
+@pytest.mark.parametrize("kind", NEWS)
+def test_a_hold_ends_as_soon_as_there_is_news(records: RolloutRecords, kind: Kind) -> None:
+    records.add(kind, at=datetime.now(UTC), channel="test")
+    trigger = HoldTrigger(**HOLD | {"until": in_future(3600)})
+    assert first_event(trigger).payload == {"news": True}
+
+
+def test_an_aborted_rollout_ends_its_soak_at_once(records: RolloutRecords) -> None:
+    records.add(Kind.ABORTED, at=datetime.now(UTC), user="ann", reason="enough")
+    assert first_event(SoakTrigger(**SOAK | {"until": in_future(60)})).payload == {"aborted": True}
