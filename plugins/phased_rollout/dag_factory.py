@@ -17,9 +17,18 @@ from airflow.sdk import (
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from phased_rollout import config
+from phased_rollout.dag_control import build_control
 from phased_rollout.dag_params import run_params
+from phased_rollout.dag_settings import access_control, deadline
 from phased_rollout.errors import ConfigError
-from phased_rollout.model.definition import EMERGENCY, Channel, Definition, OnFailure, definition_of
+from phased_rollout.model.definition import (
+    CONTROL,
+    EMERGENCY,
+    Channel,
+    Definition,
+    OnFailure,
+    definition_of,
+)
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
@@ -56,12 +65,14 @@ def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
     wanted, task = get_parsing_context()
     found = source or _load(wanted, task=task)
     base = str(Path(found.source).resolve().parent)
-    return {
-        dag_id: build_dag(definition, base=base, emergency=dag_id != name)
-        for name, definition in found.definitions.items()
-        for dag_id in (name, name + EMERGENCY)
-        if wanted in (None, dag_id)
-    }
+    dags = {}
+    for name, definition in found.definitions.items():
+        for dag_id in (name, name + EMERGENCY):
+            if wanted in (None, dag_id):
+                dags[dag_id] = build_dag(definition, base=base, emergency=dag_id != name)
+        if wanted in (None, name + CONTROL):
+            dags[name + CONTROL] = build_control(definition)
+    return dags
 
 
 def _load(wanted: str | None, *, task: str | None) -> config.Config:
@@ -106,6 +117,11 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
             "on_failure_callback": record_and_arm,
         },
         tags=["phased_rollout", *(["emergency"] if emergency else []), *definition.tags],
+        # None: what Airflow is configured to do. What cannot wait is never paused.
+        max_consecutive_failed_dag_runs=0 if emergency else definition.pause_after_failures,
+        is_paused_upon_creation=False if emergency else None,
+        deadline=deadline(definition),
+        access_control=access_control(definition),
         doc_md=about_rollout(definition, emergency=emergency),
     ) as dag:
         plan = PlanOperator(task_id="plan", planned=definition, base=base, emergency=emergency)
@@ -153,7 +169,7 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             channel=channel.name,
             doc_md=ABOUT["apply"],
             map_index_template=TARGETS,
-            max_active_tis_per_dagrun=channel.waves_at_once,
+            max_active_tis_per_dagrun=definition.waves_at_once(channel.name),
             **common,
         ).expand(wave=enter.output)
         soak = SoakSensor(

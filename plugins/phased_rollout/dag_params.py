@@ -39,6 +39,7 @@ def run_params(definition: Definition, *, base: str, emergency: bool) -> dict[st
             f"connection, such as s3://connection@bucket/prefix. Left empty: {usual}",
             examples=_changes(definition, base=Path(base)) or ["changes/name"],
         ),
+        **_policy(definition),
         # Airflow 3.3.2 shows an editor for an object that rewrites half-typed JSON and then sends
         # it. With two types it shows a plain text field; text that is no JSON is refused at once.
         "parameters": Param(
@@ -83,6 +84,22 @@ def run_params(definition: Definition, *, base: str, emergency: bool) -> dict[st
             description="Required for a bypass. Recorded, and shown to whoever authorizes.",
         ),
     }
+
+
+def _policy(definition: Definition) -> dict[str, Param]:
+    """Let a run choose among the policies that the file allows."""
+    if len(definition.policies) <= 1:
+        return {}
+    chosen = Param(
+        definition.policy,
+        type="string",
+        enum=list(definition.policies),
+        title="Policy",
+        section=WHAT,
+        description="How fast the change moves, and what lets it go on: soak, gate and waves of "
+        "each channel. It changes no approval.",
+    )
+    return {"policy": chosen}
 
 
 def _changes(definition: Definition, *, base: Path) -> list[str]:

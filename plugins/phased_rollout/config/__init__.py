@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 from phased_rollout.config.build import build
-from phased_rollout.config.checks import check
+from phased_rollout.config.checks import check, check_built
 from phased_rollout.config.document import parse, read_text
 from phased_rollout.config.explain import validated
 from phased_rollout.config.problems import Problems
 from phased_rollout.config.schema import File
-from phased_rollout.config.windows import refuse_endless
 from phased_rollout.errors import ConfigError
 from phased_rollout.model.definition import Config
 
@@ -45,7 +44,7 @@ def load(path: Path | None = None) -> Config:
     if problems or file is None:
         raise ConfigError(problems.texts())
     config = build(file, source=str(path.absolute()))
-    refuse_endless(config, document, problems)
+    check_built(config, document, problems)
     if problems:
         raise ConfigError(problems.texts())
     return config

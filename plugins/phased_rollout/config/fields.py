@@ -22,7 +22,9 @@ from pydantic import (
 
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.model.definition import (
+    CONTROL,
     EMERGENCY,
+    Access,
     Concurrency,
     GateKind,
     OnFailure,
@@ -185,8 +187,11 @@ def _timezone(text: str) -> str:
 
 
 def _dag_name(text: str) -> str:
-    if text.endswith(EMERGENCY):
-        raise ValueError(f"{WRITTEN} ends in {EMERGENCY}, which is reserved: choose another name")
+    for reserved in (EMERGENCY, CONTROL):
+        if text.endswith(reserved):
+            raise ValueError(
+                f"{WRITTEN} ends in {reserved}, which is reserved: choose another name"
+            )
     return text
 
 
@@ -223,6 +228,7 @@ Gate = Annotated[
 FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
 ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
+AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 
@@ -242,6 +248,13 @@ ChannelName = Annotated[
         "cannot name a channel: use letters, digits, '_' and '-', at most 100",
     ),
     AfterValidator(_channel_name),
+]
+PolicyName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}",
+        "cannot name a policy: use letters, digits, '_' and '-', at most 100",
+    ),
 ]
 TargetName = Annotated[
     str,

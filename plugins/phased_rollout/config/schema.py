@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from phased_rollout.adapters import SIGNALS, SUBSTRATES
 from phased_rollout.config.fields import (
+    AccessWord,
     ChannelName,
     ConcurrencyMode,
     Cron,
@@ -16,6 +17,7 @@ from phased_rollout.config.fields import (
     FailurePolicy,
     Gate,
     Maybe,
+    PolicyName,
     Positive,
     Scope,
     Strict,
@@ -80,12 +82,23 @@ class EmergencySettings(Strict):
     owed_within: Maybe[Duration] = None
 
 
-class ChannelSettings(Strict):
-    """What a channel may set, and inherits: from its rollout's defaults, then from the file's."""
+class Conduct(Strict):
+    """How a change moves through a channel: what a policy bundles."""
 
     soak: Maybe[Duration] = None
     gate: Maybe[Gate] = None
     waves: WaveSettings = WaveSettings()
+
+
+class Policy(Conduct):
+    """A named conduct: of all channels, and of some by name."""
+
+    channels: dict[ChannelName, Conduct] = Field(default_factory=dict)
+
+
+class ChannelSettings(Conduct):
+    """What a channel may set, and inherits: from a policy, its rollout's defaults, the file's."""
+
     max_failed: Maybe[Annotated[int, Field(ge=0)]] = None
     approval: ApprovalSettings = ApprovalSettings()
     freeze: Maybe[list[WindowSettings]] = None
@@ -101,6 +114,11 @@ class RolloutSettings(Strict):
     max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()
+    pause_after_failures: Maybe[Positive] = None
+    stuck_after: Maybe[Duration] = None
+    access: Maybe[dict[Text, AccessWord]] = None
+    policy: Maybe[Text] = None
+    policies_allowed: Maybe[Annotated[list[Text], filled("name at least one policy")]] = None
 
 
 class Defaults(ChannelSettings, RolloutSettings):
@@ -145,4 +163,5 @@ class File(Strict):
 
     version: Literal[1]
     defaults: Defaults = Defaults()
+    policies: dict[PolicyName, Policy] = Field(default_factory=dict)
     rollouts: Annotated[dict[DagName, AnyRollout], filled("name at least one rollout")]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from phased_rollout import recurrence
-from phased_rollout.config.document import Document
 from phased_rollout.config.fields import WRITTEN, Duration, Maybe, Strict, Text, TimeZone
-from phased_rollout.config.problems import Path, Problems
+from phased_rollout.config.problems import Path
 from phased_rollout.model.definition import Config
 from phased_rollout.model.windows import FreezeWindow
 
@@ -112,8 +112,8 @@ def _end(moment: date | datetime | None) -> datetime:
     return _beginning(moment) + timedelta(days=0 if isinstance(moment, datetime) else 1)
 
 
-def refuse_endless(config: Config, document: Document, problems: Problems) -> None:
-    """Note the channels whose windows together never open."""
+def endless(config: Config) -> Iterator[tuple[str, Path]]:
+    """Give the channels whose windows together never open: what is wrong, and where."""
     seen: dict[tuple[FreezeWindow, ...], bool] = {}
     for name, definition in config.definitions.items():
         for position, channel in enumerate(definition.channels):
@@ -123,11 +123,7 @@ def refuse_endless(config: Config, document: Document, problems: Problems) -> No
             if seen[lasting]:
                 path: Path = ("rollouts", name, "channels", position, "freeze")
                 names = ", ".join(window.name for window in lasting)
-                problems.add(
-                    f"never opens again: {names}: leave a gap between the windows",
-                    line=document.find(path)[0],
-                    path=path,
-                )
+                yield f"never opens again: {names}: leave a gap between the windows", path
 
 
 def _never_opens(windows: tuple[FreezeWindow, ...]) -> bool:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     KEPT = "kept"
     OPERATOR_HOLD = "operator_hold"
     OPERATOR_RESUME = "operator_resume"
+    STUCK = "stuck"
     ABORTED = "aborted"
     ABANDONED = "abandoned"
     FINISHED = "finished"

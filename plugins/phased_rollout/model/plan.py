@@ -95,6 +95,7 @@ def describe(plan: Plan) -> str:
     """Tell a person what this rollout will do, channel by channel."""
     lines = [
         f"rollout {plan.definition.name}: change {plan.change_name} ({plan.change[:12]})",
+        *([f"policy {plan.definition.policy}"] if plan.definition.policy else []),
         f"shortest duration: {plan.shortest_duration} (sum of the soaks)",
     ]
     if plan.bypass.tier is not BypassTier.NONE:

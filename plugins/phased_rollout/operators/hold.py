@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from phased_rollout.model.definition import CONTROL
 from phased_rollout.model.ledger import Kind
 from phased_rollout.operators.base import RolloutOperator, now
 from phased_rollout.recurrence import freeze_of
@@ -33,7 +34,7 @@ def bar_of(rollout: Rollout, channel: str) -> Bar | None:
     records, plan = rollout.records, rollout.plan
     if records.ledger().is_held:
         hold = records.details(Kind.OPERATOR_HOLD)[-1]
-        again = f"to go on, trigger {records.definition}_control with resume"
+        again = f"to go on, trigger {records.definition}{CONTROL} with resume"
         return Bar(f"held by {hold['user']}: {hold['reason']}; {again}")
     windows = plan.definition.channel(channel).freeze if plan.obeys_freezes else ()
     freeze = freeze_of(windows, now())
