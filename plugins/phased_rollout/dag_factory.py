@@ -121,7 +121,7 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
         max_consecutive_failed_dag_runs=0 if emergency else definition.pause_after_failures,
         is_paused_upon_creation=False if emergency else None,
         deadline=deadline(definition),
-        access_control=access_control(definition),
+        access_control=access_control(definition, emergency=emergency),
         doc_md=about_rollout(definition, emergency=emergency),
     ) as dag:
         plan = PlanOperator(task_id="plan", planned=definition, base=base, emergency=emergency)

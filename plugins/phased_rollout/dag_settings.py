@@ -20,9 +20,12 @@ _GRANTS = {Access.SEE: _SEE, Access.OPERATE: _OPERATE, Access.DELETE: _DELETE}
 """In the words of Airflow's FAB auth manager, where whoever triggers needs ``can_edit``, too."""
 
 
-def access_control(definition: Definition) -> dict[str, dict[str, Collection[str]]] | None:
+def access_control(
+    definition: Definition, *, emergency: bool = False
+) -> dict[str, dict[str, Collection[str]]] | None:
     """Give Airflow's access control of a Dag; None leaves it to Airflow's roles."""
-    return {role: dict(_GRANTS[access]) for role, access in definition.access.items()} or None
+    granted = (definition.emergency.access if emergency else None) or definition.access
+    return {role: dict(_GRANTS[access]) for role, access in granted.items()} or None
 
 
 def deadline(definition: Definition) -> DeadlineAlert | None:

@@ -16,7 +16,7 @@ from airflow.timetables.base import TimeRestriction
 
 from phased_rollout.dag_control import build_control
 from phased_rollout.dag_factory import build_dag
-from phased_rollout.model.definition import Access, Conduct, OnFailure
+from phased_rollout.model.definition import Access, Conduct, Emergency, OnFailure
 from phased_rollout.operators.approval import ApprovalGate
 from phased_rollout.operators.callbacks import record_and_arm
 from tests.builders import a_channel, a_definition
@@ -155,6 +155,22 @@ def test_roles_get_what_the_file_grants_them_on_both_dags(dag: DAG) -> None:
             "Audit": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
         }
     assert dag.access_control is None
+
+
+def test_the_emergency_dag_has_permissions_of_its_own() -> None:
+    see = {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}}
+    for granted, roles in (({"Chiefs": Access.SEE}, {"Chiefs": see}), ({}, {"Ops": see})):
+        definition = a_definition(
+            a_channel("only"), access={"Ops": Access.SEE}, emergency=Emergency(access=granted)
+        )
+        emergency = build_dag(definition, base="/", emergency=True)
+        assert read_back(emergency).access_control == roles
+
+
+def test_what_cannot_wait_is_never_paused() -> None:
+    definition = a_definition(a_channel("only"), pause_after_failures=3)
+    for dag in (build_dag(definition, base="/", emergency=True), build_control(definition)):
+        assert (dag.max_consecutive_failed_dag_runs, dag.is_paused_upon_creation) == (0, False)
 
 
 def test_a_run_chooses_among_the_policies_that_the_file_allows() -> None:

@@ -257,10 +257,14 @@ def test_a_policy_for_a_channel_of_no_rollout_is_refused(file: Path) -> None:
 def test_what_airflow_is_told_of_runs_and_roles(file: Path) -> None:
     found = load(
         file,
-        with_policies("pause_after_failures: 3\n    stuck_after: 3d\n    access: {Ops: operate}"),
+        with_policies(
+            "pause_after_failures: 3\n    stuck_after: 3d\n    access: {Ops: operate}"
+            "\n    emergency: {access: {Chiefs: delete}}"
+        ),
     )
     assert (found.pause_after_failures, found.stuck_after) == (3, timedelta(days=3))
     assert found.access == {"Ops": Access.OPERATE}
+    assert found.emergency.access == {"Chiefs": Access.DELETE}
     unset = load(file, FILE)
     assert (unset.pause_after_failures, unset.stuck_after, unset.access) == (None, None, {})
 

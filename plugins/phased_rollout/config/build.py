@@ -102,6 +102,7 @@ def _definition(name: str, rollout: AnyRollout, file: File) -> Definition:
         emergency=Emergency(
             soak=_first(*(e.soak for e in emergency), unset.emergency.soak),
             owed_within=_first(*(e.owed_within for e in emergency), unset.emergency.owed_within),
+            access=_first(*(e.access for e in emergency), {}),
         ),
     )
 

@@ -80,6 +80,7 @@ class EmergencySettings(Strict):
 
     soak: Maybe[Duration] = None
     owed_within: Maybe[Duration] = None
+    access: Maybe[dict[Text, AccessWord]] = None
 
 
 class Conduct(Strict):

@@ -117,10 +117,12 @@ class Emergency:
 
     :param soak: the longest soak of a run that shortens them
     :param owed_within: until when a bypass should be made good
+    :param access: role to what it may do with the emergency Dag; empty: as with the regular one
     """
 
     soak: timedelta = timedelta(minutes=10)
     owed_within: timedelta = timedelta(days=7)
+    access: Mapping[str, Access] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

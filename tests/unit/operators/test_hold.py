@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from phased_rollout.model.bypass import Bypass, BypassTier
+from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Concurrency, Waves
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import Bypass, BypassTier, Plan
 from phased_rollout.model.windows import FreezeWindow
 from phased_rollout.operators import hold
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.enter import EnterOperator
 from phased_rollout.operators.restore import RestoreOperator
 from phased_rollout.records import RolloutRecords
-from tests.builders import a_channel
+from phased_rollout.rollout import Rollout
+from tests.builders import a_channel, a_plan
 from tests.fakes import FakeSubstrate
 from tests.unit.conftest import begin
 
@@ -110,12 +113,19 @@ def test_the_windows_are_those_of_the_plan(store: Path, clock: SetClock) -> None
     assert hold.bar_of(enter().rollout(CONTEXT), "playground") is None
 
 
-def test_a_rollout_that_obeys_no_freezes_is_let_through(
-    store: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+def test_an_emergency_passes_a_freeze(
+    store: Path, substrate: FakeSubstrate, clock: SetClock
 ) -> None:
-    planned()
-    monkeypatch.setattr(Plan, "obeys_freezes", False)
-    assert enter().execute(CONTEXT)
+    records = Rollout.open("accounts", "manual__1").records
+    plan = replace(a_plan(a_channel("playground", freeze=(WINDOW,))), emergency=True)
+    records.freeze(plan, Change("change", {}))
+    records.add(Kind.PREVIEWED, at=datetime.now(UTC), differences=[], authorize=[])
+    shape = ["playground", "on failure rollback"]
+    EnterOperator(
+        task_id="enter", definition="accounts", channel="playground", shape=shape
+    ).execute(CONTEXT)
+    apply().execute(CONTEXT)
+    assert len(substrate.calls) == 2
 
 
 def test_a_bypassed_channel_does_not_wait_for_its_windows(store: Path, clock: SetClock) -> None:
