@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     DAG,
     BaseOperator,
     CronTriggerTimetable,
-    Param,
     TaskGroup,
     TriggerRule,
     get_parsing_context,
@@ -19,10 +17,18 @@ from airflow.sdk import (
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from phased_rollout import config
-from phased_rollout.config.source import is_remote, path_of
+from phased_rollout.dag_control import build_control
+from phased_rollout.dag_params import run_params
+from phased_rollout.dag_settings import access_control, deadline
 from phased_rollout.errors import ConfigError
-from phased_rollout.model.bypass import BypassTier
-from phased_rollout.model.definition import EMERGENCY, Channel, Definition, OnFailure, definition_of
+from phased_rollout.model.definition import (
+    CONTROL,
+    EMERGENCY,
+    Channel,
+    Definition,
+    OnFailure,
+    definition_of,
+)
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
@@ -49,16 +55,6 @@ TARGETS = "{{ target | default(task.wave.targets | join(', ')) }}"
 RUN_TYPES = ("manual", "scheduled", "operator_triggered")
 """No backfill, which would roll today's change out again, once for each day that it covers."""
 
-WHAT, BYPASS = "What to roll out", "Bypass (for emergencies)"
-"""Sections of the trigger form."""
-TIERS = {
-    BypassTier.NONE.value: "Nothing: every channel, every soak",
-    BypassTier.SHORTEN_SOAK.value: "Shorten the soaks",
-    BypassTier.SKIP_CHANNELS.value: "Skip channels",
-    BypassTier.FLEET_WIDE.value: "All soaks and gates: as fast as can be",
-}
-NO_TEXT: dict[str, Any] = {"not": {"type": "string"}}
-
 
 def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
     """Build the Dags of all definitions, by Dag id; raises ConfigError on a bad file.
@@ -69,12 +65,14 @@ def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
     wanted, task = get_parsing_context()
     found = source or _load(wanted, task=task)
     base = str(Path(found.source).resolve().parent)
-    return {
-        dag_id: build_dag(definition, base=base, emergency=dag_id != name)
-        for name, definition in found.definitions.items()
-        for dag_id in (name, name + EMERGENCY)
-        if wanted in (None, dag_id)
-    }
+    dags = {}
+    for name, definition in found.definitions.items():
+        for dag_id in (name, name + EMERGENCY):
+            if wanted in (None, dag_id):
+                dags[dag_id] = build_dag(definition, base=base, emergency=dag_id != name)
+        if wanted in (None, name + CONTROL):
+            dags[name + CONTROL] = build_control(definition)
+    return dags
 
 
 def _load(wanted: str | None, *, task: str | None) -> config.Config:
@@ -111,7 +109,7 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
         catchup=False,
         max_active_runs=1,
         allowed_run_types=RUN_TYPES,  # type: ignore[arg-type] # Airflow converts the names
-        params=_params(definition, base=base, emergency=emergency),
+        params=run_params(definition, base=base, emergency=emergency),
         default_args={
             "owner": "phased_rollout",
             "retries": RETRIES,
@@ -119,6 +117,11 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
             "on_failure_callback": record_and_arm,
         },
         tags=["phased_rollout", *(["emergency"] if emergency else []), *definition.tags],
+        # None: what Airflow is configured to do. What cannot wait is never paused.
+        max_consecutive_failed_dag_runs=0 if emergency else definition.pause_after_failures,
+        is_paused_upon_creation=False if emergency else None,
+        deadline=deadline(definition),
+        access_control=access_control(definition, emergency=emergency),
         doc_md=about_rollout(definition, emergency=emergency),
     ) as dag:
         plan = PlanOperator(task_id="plan", planned=definition, base=base, emergency=emergency)
@@ -166,7 +169,7 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             channel=channel.name,
             doc_md=ABOUT["apply"],
             map_index_template=TARGETS,
-            max_active_tis_per_dagrun=channel.waves_at_once,
+            max_active_tis_per_dagrun=definition.waves_at_once(channel.name),
             **common,
         ).expand(wave=enter.output)
         soak = SoakSensor(
@@ -230,74 +233,3 @@ def _schedule(definition: Definition) -> CronTriggerTimetable | None:
     return CronTriggerTimetable(
         definition.schedule, timezone=definition.timezone, run_immediately=timedelta(0)
     )
-
-
-def _params(definition: Definition, *, base: str, emergency: bool) -> dict[str, Param]:
-    """Give the fields of the trigger form; one that may be left empty must allow null there.
-
-    ``description`` shows as it is, ``description_md`` would be Markdown.
-    """
-    names = [c.name for c in definition.channels]
-    usual = definition.change or "none is configured, so name one"
-    return {
-        "change": Param(
-            None,
-            type=["null", "string"],
-            title="Change",
-            section=WHAT,
-            description="A folder, seen from that of channels.yaml, or a URL that names its "
-            f"connection, such as s3://connection@bucket/prefix. Left empty: {usual}",
-            examples=_changes(definition, base=Path(base)) or ["changes/name"],
-        ),
-        # Airflow 3.3.2 shows an editor for an object that rewrites half-typed JSON and then sends
-        # it. With two types it shows a plain text field; text that is no JSON is refused at once.
-        "parameters": Param(
-            {},
-            type=["object", "string"],
-            additionalProperties={
-                "type": ["string", "number", "boolean", "array"],
-                "items": {"type": ["string", "number", "boolean"]},
-            },
-            **NO_TEXT,
-            title="Parameters",
-            section=WHAT,
-            description="Template parameters of this run; they win over the change's own. {} gives "
-            'none; else replace all of it, e.g. by {"LogRetentionDays": 90}',
-        ),
-        "bypass": Param(
-            (BypassTier.SHORTEN_SOAK if emergency else BypassTier.NONE).value,
-            type="string",
-            enum=[tier.value for tier in BypassTier],
-            values_display=TIERS,
-            title="Leave out",
-            section=BYPASS,
-            description="A bypass is recorded, and owed until the change was rolled out in full. "
-            "But for shorter soaks, somebody else must authorize it before the first target is "
-            "touched. The rollback is never bypassed.",
-        ),
-        "bypass_channels": Param(
-            [],
-            type=["null", "array"],
-            items={"type": "string", "enum": names},
-            examples=names,
-            title="Channels to skip",
-            section=BYPASS,
-            description="Needs 'Skip channels' above; at least one channel must stay.",
-        ),
-        "bypass_reason": Param(
-            "",
-            type=["null", "string"],
-            maxLength=2000,
-            title="Reason",
-            section=BYPASS,
-            description="Required for a bypass. Recorded, and shown to whoever authorizes.",
-        ),
-    }
-
-
-def _changes(definition: Definition, *, base: Path) -> list[str]:
-    """Name the changes to offer: those that lie beside the configured one."""
-    usual = path_of(definition.change or "changes/name")
-    beside = (base / ("changes/name" if is_remote(usual) else usual)).parent
-    found = {template.parent for template in beside.glob("*/template.*")}
-    return sorted(str(f.relative_to(base) if f.is_relative_to(base) else f) for f in found)[:100]

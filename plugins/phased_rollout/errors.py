@@ -42,6 +42,10 @@ class NoTurnError(RolloutError):
     """The target is not started yet: as many are being changed as the channel bears failures."""
 
 
+class HeldError(RolloutError):
+    """The target is not started now: an operator or a freeze window holds its channel."""
+
+
 class PausedError(RolloutError):
     """Too many restores have failed: a person has to say whether the rollback goes on."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -13,8 +14,9 @@ from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 
+from phased_rollout.dag_control import build_control
 from phased_rollout.dag_factory import build_dag
-from phased_rollout.model.definition import OnFailure
+from phased_rollout.model.definition import Access, Conduct, Emergency, OnFailure
 from phased_rollout.operators.approval import ApprovalGate
 from phased_rollout.operators.callbacks import record_and_arm
 from tests.builders import a_channel, a_definition
@@ -31,6 +33,11 @@ def bag() -> Iterator[DagBag]:
     patch.undo()
 
 
+def read_back(dag: DAG) -> Any:
+    """Give the Dag as Airflow's scheduler and API server see it."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
 @pytest.fixture
 def dag(bag: DagBag) -> DAG:
     return bag.dags["aws_accounts"]
@@ -38,7 +45,8 @@ def dag(bag: DagBag) -> DAG:
 
 def test_the_dag_file_parses_without_a_database_and_without_errors(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["aws_accounts", "aws_accounts_emergency"]
+    names = ["aws_accounts", "aws_accounts_control", "aws_accounts_emergency"]
+    assert sorted(bag.dags) == names
 
 
 def test_channels_are_task_groups_in_the_order_of_the_file(dag: DAG) -> None:
@@ -122,8 +130,69 @@ def test_one_rollout_at_a_time_and_no_catch_up(dag: DAG) -> None:
     assert (dag.max_active_runs, dag.catchup) == (1, False)
 
 
+def test_a_dag_that_keeps_failing_is_paused_when_the_file_says_so(dag: DAG) -> None:
+    once = build_dag(a_definition(a_channel("only"), pause_after_failures=3), base="/")
+    assert read_back(once).max_consecutive_failed_dag_runs == 3
+    assert read_back(dag).max_consecutive_failed_dag_runs == 0
+
+
+def test_a_stuck_run_is_told_by_what_the_triggerer_can_import() -> None:
+    dag = build_dag(a_definition(a_channel("only"), stuck_after=timedelta(days=3)), base="/")
+    [alert] = DagSerialization.to_dict(dag)["dag"]["deadline"]
+    assert alert["callback"]["__data__"]["path"] == "phased_rollout.triggers.stuck.tell_stuck"
+    assert alert["interval"]["__data__"] == timedelta(days=3).total_seconds()
+    assert alert["reference"] == {"reference_type": "DagRunQueuedAtDeadline"}
+    assert len(read_back(dag).deadline) == 1
+
+
+def test_roles_get_what_the_file_grants_them_on_both_dags(dag: DAG) -> None:
+    definition = a_definition(
+        a_channel("only"), access={"Ops": Access.OPERATE, "Audit": Access.SEE}
+    )
+    for built in (build_dag(definition, base="/"), build_control(definition)):
+        assert read_back(built).access_control == {
+            "Ops": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_read", "can_create"}},
+            "Audit": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
+        }
+    assert dag.access_control is None
+
+
+def test_the_emergency_dag_has_permissions_of_its_own() -> None:
+    see = {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}}
+    for granted, roles in (({"Chiefs": Access.SEE}, {"Chiefs": see}), ({}, {"Ops": see})):
+        definition = a_definition(
+            a_channel("only"), access={"Ops": Access.SEE}, emergency=Emergency(access=granted)
+        )
+        emergency = build_dag(definition, base="/", emergency=True)
+        assert read_back(emergency).access_control == roles
+
+
+def test_what_cannot_wait_is_never_paused() -> None:
+    definition = a_definition(a_channel("only"), pause_after_failures=3)
+    for dag in (build_dag(definition, base="/", emergency=True), build_control(definition)):
+        assert (dag.max_consecutive_failed_dag_runs, dag.is_paused_upon_creation) == (0, False)
+
+
+def test_a_run_chooses_among_the_policies_that_the_file_allows() -> None:
+    only = a_channel("only")
+    conduct = (Conduct(only.soak, only.gate, only.waves),)
+    policies = {"standard": conduct, "light": conduct}
+    dag = build_dag(a_definition(only, policy="standard", policies=policies), base="/")
+    param = dag.params.get_param("policy")
+    assert (param.value, param.schema["enum"]) == ("standard", ["standard", "light"])
+
+
+def test_the_control_dag_starts_by_hand_only_and_is_ready_when_it_is_needed(bag: DagBag) -> None:
+    control = bag.dags["aws_accounts_control"]
+    assert control.task_ids == ["record"]
+    assert (control.schedule, control.max_active_runs) == (None, 1)
+    assert control.is_paused_upon_creation is False
+    assert control.params.dump() == {"action": "hold", "reason": "", "run_id": None}
+    assert control.task_dict["record"].on_failure_callback == []
+
+
 def test_unpausing_for_the_first_time_starts_no_missed_run(dag: DAG) -> None:
-    scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    scheduled = read_back(dag)
     now = datetime.now(UTC)
     info = scheduled.timetable.next_dagrun_info(
         last_automated_data_interval=None,

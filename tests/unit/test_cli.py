@@ -171,6 +171,7 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
         "description": "All accounts",
         "schedule": "0 2 * * *",
         "timezone": "UTC",
+        "policy": "",
         "on_failure": "rollback",
         "rollback": "all_channels",
         "change": {
@@ -187,6 +188,7 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
         "max_failed": 0,
         "waves": [["playground-1"]],
         "at_once": 1,
+        "freeze": [],
         "on_hold": [],
         "parameters": {"Days": "30"},
         "targets": [
@@ -228,6 +230,23 @@ def test_a_plan_of_a_bad_change_exits_1(file: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == (
         "/nowhere: no such folder: create it, or correct the name of the change\n"
     )
+
+
+def test_a_plan_says_its_policy_and_when_its_channels_are_frozen(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = '{name: books, reason: closed, from: "2026-12-20", until: "2027-01-06"}'
+    policies = "policies: {slow: {soak: 9d}, fast: {soak: 1m}}\n"
+    allowed = f"{{freeze: [{window}], policy: slow, policies_allowed: [slow, fast], "
+    file.write_text(CHANNELS.replace("defaults: {", policies + "defaults: " + allowed))
+    assert main(["plan", "accounts", "--config", str(file), "--policy", "fast"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "policy fast" in lines
+    frozen = "is frozen in books (closed): 2026-12-20 00:00 to 2027-01-07 00:00, UTC"
+    assert f"playground {frozen}" in lines
+    with pytest.raises(SystemExit) as wrong:
+        main(["plan", "accounts", "--config", str(file), "--policy", "none"])
+    assert wrong.value.code == 3
 
 
 @pytest.mark.parametrize("asked", ["production-2", "000000000003"])

@@ -142,6 +142,6 @@ def test_yaml_that_says_more_than_data(file: Path, text: str, problem: str) -> N
 def test_a_problem_is_one_line_whatever_the_file_holds(file: Path) -> None:
     file.write_text('version: 1\n"a\\nb\\e": 1\nrollouts: {x: "y"}\n')
     assert problems_of(file) == [
-        "2: ['a\\nb\\x1b']: unknown key: known here are defaults, rollouts, version",
+        "2: ['a\\nb\\x1b']: unknown key: known here are defaults, policies, rollouts, version",
         "3: rollouts.x: must be a mapping, not y",
     ]

@@ -44,9 +44,11 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Build:
 def test_a_task_builds_its_own_dag_only(file: Path, built: Build) -> None:
     other = FILE.partition("rollouts:\n")[2].replace("one: &one", "other:").replace("0001", "0002")
     file.write_text(FILE + other)
-    assert list(built()) == ["one", "one_emergency", "other", "other_emergency"]
-    assert list(built("other", "playground.enter")) == ["other"]
-    assert list(built("one_emergency", "plan")) == ["one_emergency"]
+    assert sorted(built()) == [
+        name + suffix for name in ("one", "other") for suffix in ("", "_control", "_emergency")
+    ]
+    for dag_id in ("other", "other_control", "other_emergency"):
+        assert list(built(dag_id, "playground.enter")) == [dag_id]
 
 
 @pytest.mark.parametrize("text", ["version: 1\nrollouts: [\n", FILE.replace("one", "renamed")])
@@ -58,6 +60,14 @@ def test_a_run_in_flight_goes_on_with_its_plan_when_the_file_no_longer_gives_its
     enters = ["playground.enter", "test.enter", "production.enter"]
     for dag_id in ("accounts", "accounts_emergency"):
         assert built(dag_id, "test.enter") == {dag_id: enters}
+
+
+def test_a_run_in_flight_can_be_controlled_when_the_file_cannot_be_read(
+    file: Path, built: Build
+) -> None:
+    begin()
+    file.write_text("version: 1\nrollouts: [\n")
+    assert built("accounts_control", "record") == {"accounts_control": []}
 
 
 def test_a_bad_file_starts_no_new_run(file: Path, built: Build) -> None:

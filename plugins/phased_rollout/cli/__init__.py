@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", parents=[common], help="show what a run would do, in order")
     plan.add_argument("rollout", metavar="ROLLOUT")
     plan.add_argument("--change", metavar="PLACE", help="another change than the configured one")
+    plan.add_argument("--policy", metavar="NAME", help="another policy that the file allows")
     plan.add_argument("--config", metavar="FILE", type=Path, help=where)
     plan.set_defaults(run=_plan, refuse=plan.error)
 
@@ -118,6 +119,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     found = config.load(arguments.config)
     refuse: Callable[[str], NoReturn] = arguments.refuse
     definition = _definition(found, arguments)
+    if definition.policies or arguments.policy:
+        policy = arguments.policy or definition.policy
+        if policy not in definition.policies:
+            allowed = ", ".join(definition.policies) or "none"
+            refuse(f"{definition.name} allows no policy {policy!r}: it allows {allowed}")
+        definition = definition.under(policy)
     refuse_expired_holds(definition, today=datetime.now(UTC).date())
     source = arguments.change or definition.change
     if arguments.change and "://" not in arguments.change:
@@ -206,6 +213,7 @@ def _as_json(definition: Definition, change: Change) -> Json:
         "description": definition.description,
         "schedule": definition.schedule,
         "timezone": definition.timezone,
+        "policy": definition.policy,
         "on_failure": definition.on_failure.value,
         "rollback": definition.rollback_scope.value,
         "change": {"name": change.name, "digest": change.digest, "about": change.description},
@@ -222,6 +230,7 @@ def _channel_as_json(channel: Channel, change: Change) -> Json:
         "max_failed": channel.max_failed,
         "waves": [[target.name for target in wave] for wave in channel.handed_out()],
         "at_once": channel.waves_at_once,
+        "freeze": [str(window) for window in channel.freeze],
         "on_hold": [target.hold_in_words for target in channel.on_hold],
         "parameters": {**change.parameters, **change.channels.get(channel.name, {})},
         "targets": [

@@ -50,10 +50,12 @@ def write_plan(plan: Json) -> None:
         f"{plan['rollout']}: {plan['description'] or 'no description'}",
         f"change {change['name']} ({change['digest'][:12]}): {change['about']}",
         f"{runs}, takes at least {_duration(plan['shortest_seconds'])} (the sum of the soaks)",
+        *([f"policy {plan['policy']}"] if plan["policy"] else []),
         f"on failure: {plan['on_failure']}, {plan['rollback']}",
     )
     write_table(["channel", "targets", "waves", "soak", "gate", "parameters"], rows)
     for channel in plan["channels"]:
+        _write(*(f"{channel['name']} is frozen in {window}" for window in channel["freeze"]))
         _write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from phased_rollout.config.build import build
-from phased_rollout.config.checks import check
+from phased_rollout.config.checks import check, check_built
 from phased_rollout.config.document import parse, read_text
 from phased_rollout.config.explain import validated
 from phased_rollout.config.problems import Problems
@@ -43,4 +43,8 @@ def load(path: Path | None = None) -> Config:
     check(document, problems)
     if problems or file is None:
         raise ConfigError(problems.texts())
-    return build(file, source=str(path.absolute()))
+    config = build(file, source=str(path.absolute()))
+    check_built(config, document, problems)
+    if problems:
+        raise ConfigError(problems.texts())
+    return config

@@ -18,12 +18,16 @@ from phased_rollout.config.schema import (
     ChannelSettings,
     Defaults,
     File,
+    Policy,
     Rollout,
     WaveSettings,
 )
+from phased_rollout.config.schema import Conduct as FileConduct
+from phased_rollout.config.windows import WindowSettings
 from phased_rollout.model.definition import (
     AdapterSpec,
     Approval,
+    Conduct,
     Config,
     Definition,
     Emergency,
@@ -51,24 +55,38 @@ def build(file: File, *, source: str) -> Config:
     return Config(
         source=source,
         definitions={
-            name: _definition(name, rollout, file.defaults)
-            for name, rollout in file.rollouts.items()
+            name: _definition(name, rollout, file) for name, rollout in file.rollouts.items()
         },
     )
 
 
-def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definition:
+def _definition(name: str, rollout: AnyRollout, file: File) -> Definition:
+    defaults = file.defaults
+    policy = _first(rollout.policy, defaults.policy, "")
+    allowed = _first(rollout.policies_allowed, defaults.policies_allowed, [policy])
+    policies = {each: file.policies[each] for each in allowed if each}
     rollback = (rollout.rollback, defaults.rollback)
     emergency = (rollout.emergency, defaults.emergency)
     unset = Definition(name=name, substrate=AdapterSpec(""), channels=())
     return Definition(
         name=name,
         substrate=AdapterSpec(rollout.substrate.kind, rollout.substrate.options()),
-        channels=tuple(_channel(channel, rollout, defaults) for channel in rollout.channels),
+        channels=tuple(
+            _channel(channel, rollout, defaults, policies.get(policy, Policy()))
+            for channel in rollout.channels
+        ),
+        pause_after_failures=rollout.pause_after_failures or defaults.pause_after_failures,
+        stuck_after=rollout.stuck_after or defaults.stuck_after,
+        access=_first(rollout.access, defaults.access, {}),
+        policy=policy,
+        policies={
+            each: tuple(_conduct(c, rollout, defaults, found) for c in rollout.channels)
+            for each, found in policies.items()
+        },
         change=rollout.change,
         description=rollout.description or "",
         schedule=rollout.schedule,
-        timezone=_first(rollout.timezone, defaults.timezone, unset.timezone),
+        timezone=_timezone(rollout, defaults),
         on_failure=_first(rollout.on_failure, defaults.on_failure, OnFailure.ROLLBACK),
         decide_within=_first(rollout.decide_within, defaults.decide_within, unset.decide_within),
         authorize_within=_first(
@@ -84,22 +102,45 @@ def _definition(name: str, rollout: AnyRollout, defaults: Defaults) -> Definitio
         emergency=Emergency(
             soak=_first(*(e.soak for e in emergency), unset.emergency.soak),
             owed_within=_first(*(e.owed_within for e in emergency), unset.emergency.owed_within),
+            access=_first(*(e.access for e in emergency), {}),
         ),
     )
 
 
-def _channel(channel: AnyChannel, rollout: AnyRollout, defaults: Defaults) -> ModelChannel:
+def _timezone(rollout: AnyRollout, defaults: Defaults) -> str:
+    return _first(rollout.timezone, defaults.timezone, "UTC")
+
+
+def _conduct(
+    channel: AnyChannel, rollout: AnyRollout, defaults: Defaults, policy: Policy
+) -> Conduct:
+    """Resolve what policies set: a policy replaces defaults, what the channel sets itself stays."""
+    of_channel = policy.channels.get(channel.name, FileConduct())
+    levels: list[FileConduct] = [channel, of_channel, policy, rollout.defaults, defaults]
+    return Conduct(
+        soak=_first(*(level.soak for level in levels)),
+        gate=_first(*(level.gate for level in levels), frozenset({GateKind.HEALTH})),
+        waves=_waves([level.waves for level in levels], Waves()),
+    )
+
+
+def _channel(
+    channel: AnyChannel, rollout: AnyRollout, defaults: Defaults, policy: Policy
+) -> ModelChannel:
+    conduct = _conduct(channel, rollout, defaults, policy)
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
+    windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
     targets = [_target(target, rollout.substrate) for target in channel.targets]
     return ModelChannel(
         name=channel.name,
         targets=tuple(target for target in targets if target.hold is None),
         on_hold=tuple(target for target in targets if target.hold),
-        soak=_first(*(level.soak for level in levels)),
-        gate=_first(*(level.gate for level in levels), frozenset({GateKind.HEALTH})),
-        waves=_waves([level.waves for level in levels], Waves()),
+        soak=conduct.soak,
+        gate=conduct.gate,
+        waves=conduct.waves,
         max_failed=_first(*(level.max_failed for level in levels), 0),
+        freeze=tuple(w.window(_timezone(rollout, defaults)) for w in windows),
         approval=_approval(levels),
         signals=tuple(_signal(signal, rollout.substrate) for signal in signals),
     )

@@ -7,13 +7,23 @@ are told together with those of the schema, not one round later.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from phased_rollout.config.document import Document
+from phased_rollout.config.policies import (
+    Policies,
+    Problem,
+    Raw,
+    asks_for_approval,
+    gate_of,
+    mapping,
+    unknown_channels,
+)
 from phased_rollout.config.problems import Path, Problems, in_words
-from phased_rollout.model.definition import GateKind, Waves
+from phased_rollout.config.windows import endless
+from phased_rollout.model.definition import Config, GateKind, Waves
 
 MAX_WAVES = 1024
 """Airflow's ``[core] max_map_length``: a channel's waves are one mapped task."""
@@ -22,15 +32,27 @@ MAX_BUCKET = 63
 
 _ROLE_ACCOUNT = re.compile(r"arn:[^:]*:iam::(\d{12}):")
 
-Raw = Mapping[str, Any]
-
 
 def check(document: Document, problems: Problems) -> None:
     """Note every problem that no single value shows."""
     checks = _Checks(document, problems)
-    file = _mapping(document.root.value)
-    for name, rollout in _mapping(file.get("rollouts")).items():
-        checks.rollout(_mapping(rollout), ("rollouts", name), _mapping(file.get("defaults")))
+    file = mapping(document.root.value)
+    known, rollouts = mapping(file.get("policies")), mapping(file.get("rollouts"))
+    for name, raw in rollouts.items():
+        rollout = mapping(raw)
+        policies = Policies(known, rollout, mapping(file.get("defaults")))
+        checks.rollout(rollout, ("rollouts", name), policies)
+    checks.note(unknown_channels(known, rollouts))
+
+
+def check_built(config: Config, document: Document, problems: Problems) -> None:
+    """Note what shows only once every setting is resolved."""
+    checks = _Checks(document, problems)
+    checks.note(endless(config))
+    for name, definition in config.definitions.items():
+        if definition.stuck_after and definition.stuck_after <= definition.longest_soak:
+            what = f"the soaks alone take {definition.longest_soak}: make it longer than that"
+            checks.note([(what, ("rollouts", name, "stuck_after"))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +69,13 @@ class _Checks:
         self._problems = problems
         self._stacks: dict[tuple[str, ...], _Seen] = {}
 
-    def rollout(self, rollout: Raw, path: Path, defaults: Raw) -> None:
-        substrate = _mapping(rollout.get("substrate"))
+    def note(self, found: Iterable[Problem]) -> None:
+        for what, path in found:
+            self._add(what, path)
+
+    def rollout(self, rollout: Raw, path: Path, policies: Policies) -> None:
+        self.note(policies.problems(path))
+        substrate = mapping(rollout.get("substrate"))
         channels: dict[Any, _Seen] = {}
         names: dict[Any, _Seen] = {}
         addresses: dict[Any, _Seen] = {}
@@ -61,8 +88,10 @@ class _Checks:
                 there: Path = (*here, "targets", number)
                 self._once(names, target.get("name"), (*there, "name"), "target")
                 self._address(target, there, substrate, addresses)
-            self._policy(channel, here, (channel, _mapping(rollout.get("defaults")), defaults))
-            self._gate(channel, here, rollout, defaults)
+            for policy in policies.allowed:
+                levels = policies.levels(channel, policy)
+                self._limits(channel, here, levels)
+                self._gate(channel, here, levels, rollout)
         if substrate.get("kind") == "cloudformation":
             self._bucket(substrate.get("bucket"), addresses, (*path, "substrate", "bucket"))
 
@@ -140,16 +169,16 @@ class _Checks:
             what = f"the substrate's role is one of account {of[1]}: write its name only"
             self._add(what, path)
 
-    def _policy(self, channel: Raw, path: Path, levels: tuple[Raw, ...]) -> None:
+    def _limits(self, channel: Raw, path: Path, levels: tuple[Raw, ...]) -> None:
         targets = channel.get("targets")
         listed = targets if isinstance(targets, list) else []
-        count = sum("hold" not in _mapping(target) for target in listed)
+        count = sum("hold" not in mapping(target) for target in listed)
         if listed and not count:
             what = "every target is on hold, which is a channel of nothing: end a hold"
             self._add(what, (*path, "targets"))
         if not any("soak" in level for level in levels):
             self._add("missing: set it here or in defaults", (*path, "soak"))
-        size = _first(_mapping(level.get("waves")).get("size") for level in levels)
+        size = _first(mapping(level.get("waves")).get("size") for level in levels)
         size = Waves().size if size is None else size
         if isinstance(size, int) and size > 0 and -(-count // size) > MAX_WAVES:
             needed = -(-count // MAX_WAVES)
@@ -160,15 +189,13 @@ class _Checks:
             what = f"{tolerated} of {count} targets may fail, so no failure would ever count"
             self._add(f"{what}: tolerate fewer", (*path, "max_failed"))
 
-    def _gate(self, channel: Raw, path: Path, rollout: Raw, defaults: Raw) -> None:
-        levels = (channel, _mapping(rollout.get("defaults")), defaults)
-        gate = _first(level.get("gate") for level in levels)
-        kinds = [GateKind.HEALTH] if gate is None else gate if isinstance(gate, list) else [gate]
+    def _gate(self, channel: Raw, path: Path, levels: tuple[Raw, ...], rollout: Raw) -> None:
+        kinds = gate_of(levels)
         signals = channel.get("signals", rollout.get("signals"))
         if GateKind.HEALTH in kinds and not signals:
             what = "judges health, but no signals are set here or in the rollout: add one"
             self._add(what, (*path, "gate"))
-        if "approval" in channel and GateKind.APPROVAL not in kinds:
+        if "approval" in channel and not asks_for_approval(kinds):
             what = "the gate asks for no approval: add approval to gate, or remove this"
             self._add(what, (*path, "approval"))
 
@@ -177,10 +204,6 @@ class _Checks:
 
     def _add(self, what: str, path: Path) -> None:
         self._problems.add(what, line=self._line(path), path=path)
-
-
-def _mapping(value: Any) -> Raw:
-    return value if isinstance(value, dict) else {}
 
 
 def _mappings(value: Any) -> Iterator[tuple[int, Raw]]:

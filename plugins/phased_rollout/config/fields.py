@@ -22,7 +22,9 @@ from pydantic import (
 
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.model.definition import (
+    CONTROL,
     EMERGENCY,
+    Access,
     Concurrency,
     GateKind,
     OnFailure,
@@ -56,8 +58,8 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _note_known_keys(cls, data: Any, info: ValidationInfo) -> Any:
-        known = cls.model_fields
-        if isinstance(data, dict) and info.context is not None and not data.keys() <= known.keys():
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        if isinstance(data, dict) and info.context is not None and not data.keys() <= known:
             info.context[id(data)] = sorted(known)
         return data
 
@@ -185,8 +187,11 @@ def _timezone(text: str) -> str:
 
 
 def _dag_name(text: str) -> str:
-    if text.endswith(EMERGENCY):
-        raise ValueError(f"{WRITTEN} ends in {EMERGENCY}, which is reserved: choose another name")
+    for reserved in (EMERGENCY, CONTROL):
+        if text.endswith(reserved):
+            raise ValueError(
+                f"{WRITTEN} ends in {reserved}, which is reserved: choose another name"
+            )
     return text
 
 
@@ -223,6 +228,7 @@ Gate = Annotated[
 FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
 ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
+AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 
@@ -242,6 +248,13 @@ ChannelName = Annotated[
         "cannot name a channel: use letters, digits, '_' and '-', at most 100",
     ),
     AfterValidator(_channel_name),
+]
+PolicyName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}",
+        "cannot name a policy: use letters, digits, '_' and '-', at most 100",
+    ),
 ]
 TargetName = Annotated[
     str,

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from phased_rollout.adapters import SIGNALS, SUBSTRATES
 from phased_rollout.config.fields import (
+    AccessWord,
     ChannelName,
     ConcurrencyMode,
     Cron,
@@ -16,6 +17,7 @@ from phased_rollout.config.fields import (
     FailurePolicy,
     Gate,
     Maybe,
+    PolicyName,
     Positive,
     Scope,
     Strict,
@@ -34,6 +36,7 @@ from phased_rollout.config.kinds import (
     shape_of,
 )
 from phased_rollout.config.source import ChangeSource
+from phased_rollout.config.windows import WindowSettings
 
 SubstrateT = TypeVar("SubstrateT", CloudFormation, OtherSubstrate)
 TargetT = TypeVar("TargetT", AccountTarget, OtherTarget)
@@ -77,16 +80,29 @@ class EmergencySettings(Strict):
 
     soak: Maybe[Duration] = None
     owed_within: Maybe[Duration] = None
+    access: Maybe[dict[Text, AccessWord]] = None
 
 
-class ChannelSettings(Strict):
-    """What a channel may set, and inherits: from its rollout's defaults, then from the file's."""
+class Conduct(Strict):
+    """How a change moves through a channel: what a policy bundles."""
 
     soak: Maybe[Duration] = None
     gate: Maybe[Gate] = None
     waves: WaveSettings = WaveSettings()
+
+
+class Policy(Conduct):
+    """A named conduct: of all channels, and of some by name."""
+
+    channels: dict[ChannelName, Conduct] = Field(default_factory=dict)
+
+
+class ChannelSettings(Conduct):
+    """What a channel may set, and inherits: from a policy, its rollout's defaults, the file's."""
+
     max_failed: Maybe[Annotated[int, Field(ge=0)]] = None
     approval: ApprovalSettings = ApprovalSettings()
+    freeze: Maybe[list[WindowSettings]] = None
 
 
 class RolloutSettings(Strict):
@@ -99,6 +115,11 @@ class RolloutSettings(Strict):
     max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()
+    pause_after_failures: Maybe[Positive] = None
+    stuck_after: Maybe[Duration] = None
+    access: Maybe[dict[Text, AccessWord]] = None
+    policy: Maybe[Text] = None
+    policies_allowed: Maybe[Annotated[list[Text], filled("name at least one policy")]] = None
 
 
 class Defaults(ChannelSettings, RolloutSettings):
@@ -143,4 +164,5 @@ class File(Strict):
 
     version: Literal[1]
     defaults: Defaults = Defaults()
+    policies: dict[PolicyName, Policy] = Field(default_factory=dict)
     rollouts: Annotated[dict[DagName, AnyRollout], filled("name at least one rollout")]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+from phased_rollout.model.windows import FreezeWindow
+
 EMERGENCY = "_emergency"
 """What the id of the emergency Dag of a definition ends with."""
+
+CONTROL = "_control"
+"""Ends the id of the Dag that holds, resumes and aborts the rollouts of a definition."""
 
 
 def definition_of(dag_id: str) -> str:
     """Name the definition that a Dag was built from."""
-    return dag_id.removesuffix(EMERGENCY)
+    return dag_id.removesuffix(EMERGENCY).removesuffix(CONTROL)
 
 
 class GateKind(StrEnum):
@@ -30,6 +35,14 @@ class OnFailure(StrEnum):
 
     ROLLBACK = "rollback"
     HOLD = "hold"
+
+
+class Access(StrEnum):
+    """What a role may do with a rollout; each includes the one before."""
+
+    SEE = "see"
+    OPERATE = "operate"
+    DELETE = "delete"
 
 
 class Concurrency(StrEnum):
@@ -104,10 +117,12 @@ class Emergency:
 
     :param soak: the longest soak of a run that shortens them
     :param owed_within: until when a bypass should be made good
+    :param access: role to what it may do with the emergency Dag; empty: as with the regular one
     """
 
     soak: timedelta = timedelta(minutes=10)
     owed_within: timedelta = timedelta(days=7)
+    access: Mapping[str, Access] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +134,21 @@ class AdapterSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a change moves through a channel: what a policy sets."""
+
+    soak: timedelta
+    gate: frozenset[GateKind]
+    waves: Waves
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """An ordered risk class of targets, with the conditions under which a change may leave it.
 
     :param targets: those that a change is applied to
     :param on_hold: those in quarantine, which are left out
+    :param freeze: times in which none of its targets is started
     """
 
     name: str
@@ -135,6 +160,7 @@ class Channel:
     approval: Approval = Approval()
     signals: tuple[AdapterSpec, ...] = ()
     on_hold: tuple[Target, ...] = ()
+    freeze: tuple[FreezeWindow, ...] = ()
 
     @property
     def needs_approval(self) -> bool:
@@ -168,6 +194,11 @@ class Definition:
     :param max_destructive: destructive differences over all targets that a person may authorize;
         None is any number
     :param pause_after: failed restores after which a rollback waits for a person
+    :param pause_after_failures: failed runs in a row after which its schedule is paused
+    :param stuck_after: how long after it was queued a run that is not done is told of
+    :param access: role to what it may do; empty: Airflow decides
+    :param policy: name of the policy that the channels' conduct comes from; empty: of none
+    :param policies: what a run may choose instead: by name, the conduct of each channel in order
     """
 
     name: str
@@ -186,12 +217,36 @@ class Definition:
     max_destructive: int | None = None
     tags: tuple[str, ...] = ()
     emergency: Emergency = Emergency()
+    pause_after_failures: int | None = None
+    stuck_after: timedelta | None = None
+    access: Mapping[str, Access] = field(default_factory=dict)
+    policy: str = ""
+    policies: Mapping[str, tuple[Conduct, ...]] = field(default_factory=dict)
 
     @property
     def shape(self) -> list[str]:
         """Say, in words, what the tasks of its Dag and their order are made from."""
         channels = [c.name + (" (approval)" if c.needs_approval else "") for c in self.channels]
         return [*channels, f"on failure {self.on_failure}"]
+
+    def under(self, policy: str) -> Definition:
+        """Give the definition as a run with this policy obeys it; raises KeyError."""
+        channels = tuple(
+            replace(channel, soak=conduct.soak, gate=conduct.gate, waves=conduct.waves)
+            for channel, conduct in zip(self.channels, self.policies[policy], strict=True)
+        )
+        return replace(self, channels=channels, policy=policy, policies={})
+
+    def waves_at_once(self, channel: str) -> int:
+        """Say how many waves of a channel may run at once under any policy that a run may have."""
+        choices = [self, *(self.under(policy) for policy in self.policies)]
+        return min(choice.channel(channel).waves_at_once for choice in choices)
+
+    @property
+    def longest_soak(self) -> timedelta:
+        """The sum of the soaks under the slowest policy that a run may have."""
+        choices = [self, *(self.under(policy) for policy in self.policies)]
+        return max(sum((c.soak for c in each.channels), timedelta()) for each in choices)
 
     def channel(self, name: str) -> Channel:
         """Give the channel of that name; raises KeyError."""

@@ -20,6 +20,7 @@ def may_enter(
 ) -> None:
     """Let a channel be entered only on the recorded graduation or bypass of the one before."""
     _no_newer(newer)
+    _not_given_up(ledger)
     _no_earlier_rollback(plan, ledger, channel=channel)
     if ledger.last(Kind.ARMED) > ledger.last(Kind.CONCLUDED):
         raise GuardError(
@@ -43,6 +44,7 @@ def may_enter(
 def may_mutate(plan: Plan, ledger: Ledger, *, channel: str, newer: str | None) -> None:
     """Let a target be changed only while no rollback is armed. Asked right before each call."""
     _no_newer(newer)
+    _not_given_up(ledger)
     entered = ledger.last(Kind.ENTERED, channel=channel)
     if entered is NEVER:
         raise GuardError(f"{channel} was never entered")
@@ -63,6 +65,7 @@ def may_judge(
     :param targets: what has happened to the targets of the channel
     """
     _no_newer(newer)
+    _not_given_up(ledger)
     _no_earlier_rollback(plan, ledger, channel=channel)
     if not ledger.entered_since_rollback(channel):
         raise GuardError(_rolled_back_text(channel))
@@ -117,6 +120,7 @@ def why_not_unchanged(
 
 def may_finish(plan: Plan, ledger: Ledger) -> None:
     """Let a rollout end green only when every channel has graduated, or was rightly left out."""
+    _not_given_up(ledger)
     unchanged = ledger.last(Kind.NOTHING_TO_CHANGE) > ledger.last(Kind.PREVIEWED)
     if unchanged and ledger.last_entered() is None:
         return
@@ -129,7 +133,7 @@ def may_finish(plan: Plan, ledger: Ledger) -> None:
 def channels_to_restore(plan: Plan, ledger: Ledger) -> list[Channel]:
     """Name the channels that a rollback restores, last one first: those that were entered."""
     last = ledger.last_entered()
-    if last is None:
+    if last is None or ledger.is_left_as_it_is:
         return []
     if plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL:
         return [plan.definition.channel(last)]
@@ -163,6 +167,11 @@ def in_flight(
 def _no_newer(newer: str | None) -> None:
     if newer:
         raise GuardError(f"a newer rollout of this definition has begun ({newer}): this one ends")
+
+
+def _not_given_up(ledger: Ledger) -> None:
+    if ledger.is_given_up:
+        raise GuardError("an operator has aborted this rollout: it ends; start a new run instead")
 
 
 def _rolled_back(ledger: Ledger, channel: str) -> datetime:

@@ -19,6 +19,11 @@ class Kind(StrEnum):
     AUTHORIZED = "authorized"
     ARMED = "armed"
     KEPT = "kept"
+    OPERATOR_HOLD = "operator_hold"
+    OPERATOR_RESUME = "operator_resume"
+    STUCK = "stuck"
+    ABORTED = "aborted"
+    ABANDONED = "abandoned"
     FINISHED = "finished"
     CONCLUDED = "concluded"
     SUPERSEDES = "supersedes"
@@ -100,6 +105,21 @@ class Ledger:
         """Whether the channel was passed because there was nothing to change, and not since."""
         since = (Kind.ENTERED, Kind.ROLLING_BACK, Kind.ROLLED_BACK)
         return self.last(Kind.UNCHANGED, channel=channel) > self.last(*since, channel=channel)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether an operator holds the rollout."""
+        return self.last(Kind.OPERATOR_HOLD) > self.last(Kind.OPERATOR_RESUME)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether an operator has ended the rollout, for good."""
+        return self.happened(Kind.ABORTED, Kind.ABANDONED)
+
+    @property
+    def is_left_as_it_is(self) -> bool:
+        """Whether an operator has ended the rollout and wants nothing restored."""
+        return self.last(Kind.ABANDONED) > self.last(Kind.ABORTED)
 
     def last_entered(self) -> str | None:
         """Name the channel that was entered last."""

@@ -57,6 +57,11 @@ class Plan:
         """Whether this run leaves the channel out."""
         return channel in self.bypass.channels
 
+    @property
+    def obeys_freezes(self) -> bool:
+        """Whether freeze windows keep this rollout from starting targets: not in an emergency."""
+        return not self.emergency
+
     def before(self, channel: str) -> tuple[Channel, ...]:
         """Give the channels that come earlier than this one."""
         return self.channels[: self.names.index(channel)]
@@ -90,6 +95,7 @@ def describe(plan: Plan) -> str:
     """Tell a person what this rollout will do, channel by channel."""
     lines = [
         f"rollout {plan.definition.name}: change {plan.change_name} ({plan.change[:12]})",
+        *([f"policy {plan.definition.policy}"] if plan.definition.policy else []),
         f"shortest duration: {plan.shortest_duration} (sum of the soaks)",
     ]
     if plan.bypass.tier is not BypassTier.NONE:
@@ -105,6 +111,7 @@ def describe(plan: Plan) -> str:
             else f"{waves} waves, soak {channel.soak}, gate {gate}"
         )
         lines.append(f"{number}. {channel.name}: {len(channel.targets)} targets, {what}")
+        lines.extend(f"   frozen in {window}" for window in channel.freeze)
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     return "\n".join(lines)
 

@@ -99,7 +99,8 @@ def summary(channel: Channel) -> str:
 def about_channel(channel: Channel) -> str:
     """Describe a channel, as Markdown."""
     targets = ", ".join(t.name for t in channel.targets)
-    held = [f"on hold: {target.hold_in_words}" for target in channel.on_hold]
+    held = [f"frozen in {window}" for window in channel.freeze]
+    held += [f"on hold: {target.hold_in_words}" for target in channel.on_hold]
     return fenced([summary(channel), f"targets: {targets}", *held])
 
 

@@ -15,6 +15,7 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.hold import hold_while_barred
 from phased_rollout.operators.steps import Step, take_in_turn, wait
 from phased_rollout.operators.tolerance import (
     failed_targets,
@@ -97,6 +98,19 @@ class ApplyOperator(RolloutOperator):
             raise AirflowFailException("\n".join([*reasons, again]))
         if blocked:
             raise AirflowException(str(blocked[0]))
+        if step.held:
+            resume_with: dict[str, Any] = {
+                "tokens": {name: tokens[name] for name in step.held},
+                "failed": {},
+            }
+            hold_while_barred(
+                self,
+                rollout,
+                channel=self.channel,
+                method_name="resume",
+                resume_with=resume_with,
+            )
+            return self._go_on(rollout, **resume_with)  # it has opened meanwhile
         return self._finish(rollout)
 
     def _in_order(self, rollout: Rollout, names: Iterable[str]) -> list[Target]:

@@ -199,9 +199,9 @@ class DecideOperator(Question):
         records = self.rollout(context).records
         ledger = records.ledger()
         since = ledger.last_of_any(Kind.ENTERED, Kind.APPLIED, Kind.FAILED)
-        if ledger.last(Kind.KEPT) > since:
+        if ledger.last(Kind.KEPT) > since or ledger.is_left_as_it_is:
             raise AirflowSkipException("it was decided to keep everything as it is")
-        if ledger.last(Kind.ARMED) > since:
+        if ledger.last(Kind.ARMED) > since or ledger.is_given_up:
             return "it was decided to roll back"
         failures = [f"{r['task']}: {r['reason']}" for r in records.details(Kind.FAILED)]
         self.body = "\n\n".join(

@@ -28,6 +28,15 @@ def no_retry() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
 
 
+def refuse_unknown_conf(task: BaseOperator, context: Any) -> None:
+    """Refuse conf keys that are no params of the Dag: a typo must not pass for a default."""
+    known = set(task.dag.params) if task.dag else set()
+    if unknown := set(context["dag_run"].conf or {}) - known:
+        raise GuardError(
+            f"unknown conf keys: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+        )
+
+
 class RolloutOperator(BaseOperator):
     """A task of a rollout.
 

@@ -11,6 +11,7 @@ from phased_rollout.model.guards import may_enter, why_not_unchanged
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import of_targets
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.hold import hold_while_barred
 from phased_rollout.operators.shape import hold_while_edited
 from phased_rollout.operators.unchanged import digests, hold_while_others_run, running
 from phased_rollout.records import RolloutRecords
@@ -19,6 +20,8 @@ from phased_rollout.rollout import Rollout
 
 class EnterOperator(RolloutOperator):
     """Skips a bypassed or unchanged channel, refuses what must not be entered, hands out waves.
+
+    Holds, without a worker slot, in a freeze window and while an operator holds the rollout.
 
     :param channel: the channel to enter
     :param shape: the shape of the definition when the Dag was parsed
@@ -48,6 +51,7 @@ class EnterOperator(RolloutOperator):
         hold_while_others_run(self, rollout, channel=self.channel)
         if graduated := _preview(records).get("unchanged", {}).get(self.channel):
             self._pass_unchanged(rollout, graduated=graduated)
+        hold_while_barred(self, rollout, channel=self.channel)
         records.add(Kind.ENTERED, at=now(), channel=self.channel)
         waves = plan.definition.channel(self.channel).handed_out()
         return [

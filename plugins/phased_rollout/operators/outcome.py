@@ -104,7 +104,11 @@ def _why_unfinished(rollout: Rollout) -> str | None:
 
 def _summary(rollout: Rollout) -> str:
     records = rollout.records
-    lines = [f"failed: {r['task']}: {r['reason']}" for r in records.details(Kind.FAILED)]
+    lines = [
+        f"{r['kind']} by {r['user']}: {r['reason']}"
+        for r in records.details(Kind.ABORTED, Kind.ABANDONED)
+    ]
+    lines += [f"failed: {r['task']}: {r['reason']}" for r in records.details(Kind.FAILED)]
     if not lines:
         lines = ["no failure was recorded: a task was marked failed, or its process was killed"]
     for channel in rollout.plan.names:

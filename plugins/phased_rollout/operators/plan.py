@@ -18,7 +18,7 @@ from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan, describe, refuse_expired_holds
-from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
 from phased_rollout.records import RolloutRecords
 
 LOOK_AGAIN = timedelta(seconds=10)
@@ -62,12 +62,7 @@ class PlanOperator(RolloutOperator):
 
     def _plan(self, context: Any) -> tuple[Plan, Change]:
         run, params = context["dag_run"], context["params"]
-        known = set(self.dag.params) if self.dag else set()
-        if unknown := set(run.conf or {}) - known:
-            raise GuardError(
-                f"unknown conf keys: {', '.join(sorted(unknown))}; "
-                f"known: {', '.join(sorted(known))}"
-            )
+        refuse_unknown_conf(self, context)
         bypass = make_bypass(
             tier=params["bypass"],
             channels=params["bypass_channels"] or [],
@@ -75,10 +70,11 @@ class PlanOperator(RolloutOperator):
             requested_by=run.triggering_user_name,
             known=[c.name for c in self.planned.channels],
         )
+        planned = self._under(params.get("policy"))
         refuse_expired_holds(self.planned, today=now().date())
         change = self._change(params, bypass)
         plan = Plan(
-            definition=bypass.applied_to(self.planned),
+            definition=bypass.applied_to(planned),
             run_id=run.run_id,
             change=change.digest,
             change_name=change.name,
@@ -110,6 +106,19 @@ class PlanOperator(RolloutOperator):
         if problems:
             raise ChangeError("\n".join(problems))
         return change
+
+    def _under(self, policy: str | None) -> Definition:
+        """Give the definition under the policy of this run, which may not change the Dag."""
+        if not self.planned.policies:
+            return self.planned
+        chosen = policy or self.planned.policy
+        if chosen not in self.planned.policies:
+            allowed = ", ".join(self.planned.policies)
+            raise GuardError(f"policy: {chosen!r} is not allowed here; choose from: {allowed}")
+        planned = self.planned.under(chosen)
+        if planned.shape != self.planned.shape:
+            raise GuardError(f"policy: {chosen!r} would bring or take an approval")
+        return planned
 
     def _supersede(self, records: RolloutRecords) -> None:
         """Wait until no apply and no restore is in flight, then end the regular rollout's right."""

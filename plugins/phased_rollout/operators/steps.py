@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
-from phased_rollout.errors import LockedError, NoTurnError, RolloutError, UnreachableError
+from phased_rollout.errors import (
+    HeldError,
+    LockedError,
+    NoTurnError,
+    RolloutError,
+    UnreachableError,
+)
 from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, now
@@ -30,11 +36,12 @@ class Step:
     waiting: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
     queued: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
 
     @property
     def pending(self) -> list[str]:
         """Names of the targets that have no answer yet."""
-        return [*self.waiting, *self.unreachable, *self.queued]
+        return [*self.waiting, *self.unreachable, *self.queued, *self.held]
 
     def add(self, other: Step) -> None:
         """Take over what a step at other targets has led to."""
@@ -58,6 +65,8 @@ def take(targets: Iterable[Target], step: Callable[[Target], Progress]) -> Step:
             taken.waiting[name] = str(answer)
         elif isinstance(answer, NoTurnError):
             taken.queued[name] = str(answer)
+        elif isinstance(answer, HeldError):
+            taken.held[name] = str(answer)
         elif isinstance(answer, UnreachableError):
             taken.unreachable[name] = str(answer)
         else:
@@ -68,13 +77,14 @@ def take(targets: Iterable[Target], step: Callable[[Target], Progress]) -> Step:
 def take_in_turn(
     targets: Sequence[Target], step: Callable[[Target], Progress], *, at_once: int | None
 ) -> Step:
-    """Take a step at each target, ``at_once`` at a time, until one fails or waits its turn."""
+    """Take a step at each target, ``at_once`` at a time, until one fails or must not start."""
     taken, left = Step(), list(targets)
     at_once = at_once or len(left)
-    while left and not taken.failed and not taken.queued:
+    while left and not taken.failed and not taken.queued and not taken.held:
         taken.add(take(left[:at_once], step))
         left = left[at_once:]
-    taken.queued.update({target.name: "waits for its turn" for target in left})
+    later = taken.held if taken.held else taken.queued
+    later.update({target.name: "waits for its turn" for target in left})
     return taken
 
 
@@ -95,7 +105,7 @@ def wait(
 
     :param until_armed: resume as soon as a rollback is armed
     """
-    for name, reason in (*step.waiting.items(), *step.queued.items()):
+    for name, reason in (*step.waiting.items(), *step.queued.items(), *step.held.items()):
         task.log.info("%s: %s", name, reason)
     for name, reason in step.unreachable.items():
         text = f"{name} cannot be reached, which is no failure of the change: {reason}"

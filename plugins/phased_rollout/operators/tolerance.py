@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from phased_rollout.claims import is_claimed
-from phased_rollout.errors import BlockedError, NoTurnError, RefusedError
+from phased_rollout.errors import BlockedError, HeldError, NoTurnError, RefusedError
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import now
+from phased_rollout.operators.hold import bar_of
 from phased_rollout.operators.restore import step_back
 from phased_rollout.rollout import Rollout
 
@@ -18,7 +19,7 @@ def refuse_start(rollout: Rollout, channel: str, target: Target) -> None:
     """Let a target be started only within the tolerance; asked before it is touched first.
 
     Raises BlockedError once more have failed than the channel bears, and NoTurnError while as many
-    are being changed as may fail.
+    are being changed as may fail, or HeldError while the channel is frozen or held.
     """
     planned = rollout.plan.definition.channel(channel)
     allowed = planned.max_failed
@@ -28,6 +29,8 @@ def refuse_start(rollout: Rollout, channel: str, target: Target) -> None:
             f"no further target of {channel} is started: {', '.join(sorted(failed))} failed, "
             f"and the channel bears {allowed}"
         )
+    if bar := bar_of(rollout, channel):
+        raise HeldError(bar.reason)
     if planned.starts_at_once and not is_claimed(
         rollout.records, channel=channel, target=target.name, tolerance=allowed, at=now()
     ):

@@ -72,9 +72,11 @@ class SoakSensor(TimeDeltaSensor):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Any, event: Any = None) -> None:
-        """End the soak early, on harm or for a newer rollout."""
+        """End the soak early: on harm, for a newer rollout, or when an operator aborts this one."""
         if newer := event.get("newer"):
             raise AirflowFailException(f"a newer rollout has begun ({newer}): this one stands down")
+        if event.get("aborted"):
+            raise AirflowFailException(f"aborted by an operator while {self.channel} soaked")
         planned = Rollout.open(self.definition, context["run_id"]).plan
         again = how_to_retry(planned, task=f"{self.channel}.soak")
         raise AirflowFailException(f"harm while {self.channel} soaked: {event['harm']}\n{again}")

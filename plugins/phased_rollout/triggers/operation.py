@@ -33,7 +33,8 @@ class OperationTrigger(BaseTrigger):
     :param deadline: when to hand back to a worker at the latest, ISO 8601 in UTC
     :param interval: seconds before the first poll; later ones come more slowly, up to 15 s apart
         (or ``interval``, if that is longer)
-    :param until_armed: hand back once a rollback is armed since the channel was entered
+    :param until_armed: hand back once a rollback is armed since the channel was entered, or an
+        operator has aborted the rollout
     :param until_turn: hand back, too, once one operation has ended or one more target may be
         started (or none ever will, because too many have failed)
     """
@@ -107,7 +108,7 @@ class OperationTrigger(BaseTrigger):
 
 def _is_armed(rollout: Rollout, channel: str) -> bool:
     ledger = rollout.records.ledger()
-    fence = ledger.last_of_any(Kind.ARMED, Kind.ROLLING_BACK)
+    fence = ledger.last_of_any(Kind.ARMED, Kind.ROLLING_BACK, Kind.ABORTED, Kind.ABANDONED)
     return fence > ledger.last(Kind.ENTERED, channel=channel)
 
 

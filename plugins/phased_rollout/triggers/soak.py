@@ -22,6 +22,8 @@ SHORTEST_DEFERRAL = timedelta(seconds=2)
 class SoakTrigger(BaseTrigger):
     """Watches a channel until a moment. Ends the task there, or hands harm to a worker at once.
 
+    So it does when an operator aborts the rollout.
+
     Harm resumes on a worker so that the failure callback runs in the task's own process. A signal
     that cannot be read is logged and asked again: silence neither ends a soak nor makes it good,
     the health sensor decides on it.
@@ -59,17 +61,21 @@ class SoakTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield ``{"harm": reason}`` as soon as there is harm, or the task's success.
 
-        Ends as soon, too, when a newer rollout of the definition has begun.
+        Ends as soon, too, when a newer rollout of the definition has begun or an operator has
+        aborted this one.
         """
         until, begun = datetime.fromisoformat(self.until), datetime.now(UTC)
         rollout = await in_thread(Rollout.open, self.definition, self.run_id)
         watch = await in_thread(Watch.of, rollout, self.channel)
         while _left(until) > 0:
-            decision = await self._look(watch)
-            newer = await in_thread(rollout.records.newer)
-            if newer or decision.verdict is Verdict.ROLL_BACK:
+            event = await in_thread(_end_of, rollout)
+            if not event:
+                decision = await self._look(watch)
+                harm = decision.verdict is Verdict.ROLL_BACK
+                event = {"harm": decision.reason} if harm else {}
+            if event:
                 await asyncio.sleep(max(0.0, _left(begun + SHORTEST_DEFERRAL)))
-                yield TriggerEvent({"newer": newer} if newer else {"harm": decision.reason})
+                yield TriggerEvent(event)
                 return
             await asyncio.sleep(max(0.0, min(_left(until), self.interval)))
         yield TaskSuccessEvent()
@@ -80,6 +86,13 @@ class SoakTrigger(BaseTrigger):
         for o in unknown:
             self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
         return judge(observations)
+
+
+def _end_of(rollout: Rollout) -> dict[str, Any]:
+    """Say why the rollout ends whatever its health; empty when it goes on."""
+    if newer := rollout.records.newer():
+        return {"newer": newer}
+    return {"aborted": True} if rollout.records.ledger().is_given_up else {}
 
 
 def _left(until: datetime) -> float:

@@ -231,6 +231,28 @@ def test_nothing_to_change_is_complete_only_while_nothing_was_entered() -> None:
         may_finish(a_plan(), a_ledger("nothing_to_change", "previewed"))
 
 
+@pytest.mark.parametrize("word", ["aborted", "abandoned"])
+def test_a_rollout_that_an_operator_aborted_takes_no_step_even_when_it_is_resumed(
+    word: str,
+) -> None:
+    plan, ledger = a_plan(), a_ledger("entered playground", word, "operator_resume")
+    for ask in (
+        lambda: enter(plan, ledger, "playground"),
+        lambda: may_mutate(plan, ledger, channel="playground", newer=None),
+        lambda: may_judge(plan, ledger, a_ledger(), channel="playground", newer=None),
+        lambda: may_finish(plan, ledger),
+    ):
+        with pytest.raises(GuardError, match="an operator has aborted this rollout"):
+            ask()
+
+
+def test_what_an_operator_leaves_as_it_is_is_not_restored_unless_asked_for_after_that() -> None:
+    left = ["entered playground", "abandoned", "armed", "failed playground"]
+    assert channels_to_restore(a_plan(), a_ledger(*left)) == []
+    restored = channels_to_restore(a_plan(), a_ledger(*left, "aborted"))
+    assert [c.name for c in restored] == ["playground"]
+
+
 def test_a_rollback_goes_through_the_entered_channels_in_reverse() -> None:
     ledger = a_ledger(*passed("playground"), "entered test")
     assert [c.name for c in channels_to_restore(a_plan(), ledger)] == ["test", "playground"]

@@ -14,8 +14,9 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from phased_rollout.debts import owe
 from phased_rollout.model.bypass import Bypass, BypassTier
-from phased_rollout.model.definition import Hold
+from phased_rollout.model.definition import Conduct, GateKind, Hold, Waves
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import describe
 from phased_rollout.model.target_state import TargetState
 from phased_rollout.operators.plan import PATIENCE, PlanOperator
 from phased_rollout.records import RolloutRecords
@@ -39,8 +40,8 @@ def base(store: Path) -> Path:
     return store
 
 
-def plan(base: Path, *, emergency: bool = False) -> PlanOperator:
-    planned = a_definition(change="changes/one")
+def plan(base: Path, *, emergency: bool = False, **kwargs: Any) -> PlanOperator:
+    planned = a_definition(change="changes/one", **kwargs)
     with DAG("accounts", params=PARAMS):
         return PlanOperator(task_id="plan", planned=planned, base=str(base), emergency=emergency)
 
@@ -60,6 +61,39 @@ def test_a_plan_keeps_the_shape_of_the_file_whatever_a_bypass_leaves_out(base: P
     assert frozen.shape_of_dag == a_definition().shape
     assert frozen.shortest_duration == timedelta()
     assert frozen.bypass == Bypass(BypassTier.FLEET_WIDE, (), "CVE", "alice")
+
+
+def policies(gate: GateKind = GateKind.TIMER) -> dict[str, Any]:
+    """Allow two policies for three channels."""
+    slow, fast = (
+        Conduct(timedelta(seconds=seconds), frozenset({kind}), Waves(size=3))
+        for seconds, kind in ((99, GateKind.TIMER), (1, gate))
+    )
+    return {"policy": "slow", "policies": {"slow": (slow,) * 3, "fast": (fast,) * 3}}
+
+
+@pytest.mark.parametrize(("chosen", "seconds"), [(None, 99), ("slow", 99), ("fast", 1)])
+def test_a_plan_freezes_the_policy_of_the_run(base: Path, chosen: str | None, seconds: int) -> None:
+    plan(base, **policies()).execute(context(policy=chosen))
+    frozen = records_of().plan()
+    assert frozen.definition.policy == (chosen or "slow")
+    assert {c.soak for c in frozen.channels} == {timedelta(seconds=seconds)}
+    assert {c.waves for c in frozen.channels} == {Waves(size=3)}
+    assert f"policy {frozen.definition.policy}" in describe(frozen).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("gate", "chosen", "problem"),
+    [
+        (GateKind.TIMER, "none", "policy: 'none' is not allowed here; choose from: slow, fast"),
+        (GateKind.APPROVAL, "fast", "policy: 'fast' would bring or take an approval"),
+    ],
+)
+def test_a_policy_that_is_not_allowed_or_changes_an_approval_stops_the_plan(
+    base: Path, gate: GateKind, chosen: str, problem: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=problem):
+        plan(base, **policies(gate)).execute(context(policy=chosen))
 
 
 @pytest.mark.parametrize("tier", ["shorten_soak", "skip_channels", "fleet_wide"])

@@ -23,8 +23,10 @@ from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
 from phased_rollout.triggers import answer as answer_module
 from phased_rollout.triggers.answer import AnswerTrigger
+from phased_rollout.triggers.hold import NEWS, HoldTrigger
 from phased_rollout.triggers.operation import OperationTrigger
 from phased_rollout.triggers.soak import SoakTrigger
+from phased_rollout.triggers.stuck import tell_stuck
 from tests.builders import START, a_channel, a_plan
 from tests.fakes import FakeSignal, FakeSubstrate
 from tests.unit.conftest import begin
@@ -45,6 +47,13 @@ SOAK = {
     "channel": "playground",
     "until": "2026-01-05T12:00:00+00:00",
     "interval": 0.01,
+}
+
+HOLD = {
+    "definition": "accounts",
+    "run_id": "manual__1",
+    "since": "2026-01-05T12:00:00+00:00",
+    "until": "2026-01-05T13:00:00+00:00",
 }
 
 
@@ -75,6 +84,7 @@ def first_event(trigger: BaseTrigger, timeout: float = 20) -> Any:
     [
         (OperationTrigger, OPERATION, "phased_rollout.triggers.operation.OperationTrigger"),
         (SoakTrigger, SOAK, "phased_rollout.triggers.soak.SoakTrigger"),
+        (HoldTrigger, HOLD, "phased_rollout.triggers.hold.HoldTrigger"),
     ],
 )
 def test_a_trigger_is_rebuilt_from_what_it_serialises(
@@ -112,12 +122,13 @@ def test_a_rollback_that_is_armed_meanwhile_hands_back_at_once(
     assert first_event(trigger).payload["pending"] == ["playground-1", "playground-2"]
 
 
-def test_a_rollback_that_was_armed_before_the_wait_began_is_seen_too(
-    records: RolloutRecords, substrate: FakeSubstrate
+@pytest.mark.parametrize("kind", [Kind.ARMED, Kind.ABORTED, Kind.ABANDONED])
+def test_a_rollback_or_an_abort_from_before_the_wait_began_is_seen_too(
+    records: RolloutRecords, substrate: FakeSubstrate, kind: Kind
 ) -> None:
     substrate.unreachable |= {"playground-1", "playground-2"}
     records.add(Kind.ENTERED, at=START, channel="playground")
-    records.add(Kind.ARMED, at=START + timedelta(seconds=1), reason="test")
+    records.add(kind, at=START + timedelta(seconds=1), reason="test")
     trigger = OperationTrigger(
         **{**OPERATION, "deadline": in_future(3600), "until_armed": True, "interval": 0.01}
     )
@@ -189,9 +200,19 @@ def test_harm_ends_the_soak_early_but_never_sooner_than_airflow_can_bear(
     assert datetime.now(UTC) - begun >= timedelta(seconds=2)
 
 
-def test_a_newer_rollout_ends_the_soak(records: RolloutRecords, signal: FakeSignal) -> None:
+def supersede(records: RolloutRecords) -> None:
     newer = replace(a_plan(), run_id="manual__2", made_at=START + timedelta(days=1))
     records.of("manual__2").freeze(newer, Change("change", {}))
+
+
+def test_a_newer_rollout_ends_a_hold(records: RolloutRecords) -> None:
+    supersede(records)
+    trigger = HoldTrigger(**HOLD | {"since": in_future(0), "until": in_future(3600)})
+    assert first_event(trigger).payload == {"news": True}
+
+
+def test_a_newer_rollout_ends_the_soak(records: RolloutRecords, signal: FakeSignal) -> None:
+    supersede(records)
     event = first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
     assert event.payload == {"newer": "manual__2"}
 
@@ -264,3 +285,43 @@ def test_a_question_that_was_never_asked_has_no_answer(monkeypatch: pytest.Monke
     monkeypatch.setattr(answer_module, "get_hitl_detail_content_detail", missing)
     monkeypatch.setattr(answer_module, "SHORTEST_DEFERRAL", timedelta(0))
     assert first_event(AnswerTrigger(ti_id=TI_ID)).payload == {}
+
+
+def test_a_hold_ends_at_its_moment(records: RolloutRecords) -> None:
+    trigger = HoldTrigger(**HOLD | {"since": in_future(0), "until": in_future(2.2)})
+    assert first_event(trigger).payload == {"news": False}
+    assert datetime.now(UTC) >= datetime.fromisoformat(trigger.until)
+
+
+@pytest.mark.parametrize("kind", NEWS)
+def test_a_hold_ends_as_soon_as_there_is_news(records: RolloutRecords, kind: Kind) -> None:
+    records.add(kind, at=datetime.now(UTC), channel="test")
+    trigger = HoldTrigger(**HOLD | {"until": in_future(3600)})
+    assert first_event(trigger).payload == {"news": True}
+
+
+def test_an_aborted_rollout_ends_its_soak_at_once(records: RolloutRecords) -> None:
+    records.add(Kind.ABORTED, at=datetime.now(UTC), user="ann", reason="enough")
+    assert first_event(SoakTrigger(**SOAK | {"until": in_future(60)})).payload == {"aborted": True}
+
+
+def missed(state: str, dag_id: str = "accounts") -> dict[str, Any]:
+    """Give what Airflow tells of a missed deadline."""
+    return {"dag_run": {"dag_id": dag_id, "dag_run_id": "manual__1", "state": state}}
+
+
+def test_a_stuck_rollout_is_told_with_where_it_stands_and_why(records: RolloutRecords) -> None:
+    assert asyncio.run(tell_stuck(missed("running"))) == "not done in time: before any channel"
+    records.add(Kind.ENTERED, at=START, channel="playground")
+    records.hold("frozen by weekend", at=START, channel="playground")
+    told = asyncio.run(tell_stuck(missed("running", "accounts_emergency")))
+    assert told == (
+        "not done in time: in playground since 2026-01-05 12:00 UTC; the last hold: frozen by "
+        "weekend"
+    )
+    assert [r["reason"] for r in records.details(Kind.STUCK)][1:] == [told]
+
+
+def test_a_run_that_has_ended_is_not_stuck(records: RolloutRecords) -> None:
+    assert asyncio.run(tell_stuck(missed("failed"))) == "manual__1 has ended: failed"
+    assert not records.ledger().happened(Kind.STUCK)
