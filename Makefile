@@ -64,12 +64,12 @@ down: $(STAMP) ## Stop what `make up` started
 
 .PHONY: test
 test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why
-	@$(BIN)/python -m pytest -ra -m 'not browser' $(ARGS)
-	@echo 'left out: tests/browser, which need a Chromium and take minutes: make test-full'
+	@$(BIN)/python -m pytest -ra -m 'not browser and not faults' $(ARGS)
+	@echo 'left out: the slow suites, which take minutes (disturbances, Chromium): make test-full'
 
 .PHONY: test-full
-test-full: $(STAMP) ## Run the slow suites: Airflow's UI in a headless Chromium
-	@$(BIN)/python -m pytest -ra -m browser $(ARGS)
+test-full: $(STAMP) ## Run the slow suites: every disturbance of docs/outcomes.md, and the UI in a Chromium
+	@$(BIN)/python -m pytest -ra -m 'browser or faults' $(ARGS)
 
 .PHONY: test-fast
 test-fast: lint ## The same without the tests that start Airflow

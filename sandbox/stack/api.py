@@ -75,9 +75,11 @@ class Client(Transport):
 
     # task instances
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
-        """Return all task instances of a run, mapped ones one by one."""
-        return list(self.paged(f"{_run(dag_id, run_id)}/taskInstances", key="task_instances"))
+    def task_instances(self, dag_id: str, run_id: str, *, task_id: str | None = None) -> list[Json]:
+        """Return all task instances of a run, or of one task, mapped ones one by one."""
+        params = {} if task_id is None else {"task_id": task_id}
+        path = f"{_run(dag_id, run_id)}/taskInstances"
+        return list(self.paged(path, key="task_instances", params=params))
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Json:
         """Return one task instance."""

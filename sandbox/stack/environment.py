@@ -158,6 +158,8 @@ def _airflow_env(settings: Settings) -> dict[str, str]:
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.passwords_file),
         "DATABASE__SQL_ALCHEMY_CONN": settings.database_url,
+        # The API server answers 40 requests at once; with fewer connections some fail after 30 s.
+        "DATABASE__SQL_ALCHEMY_POOL_SIZE": 40,
         "API__BASE_URL": settings.url,
         "API__HOST": "127.0.0.1",
         "API__PORT": settings.port,

@@ -170,10 +170,11 @@ class Stack:
         if not wait_until(lambda: not is_alive(process), timeout=30):
             raise StackError(f"{component} ignored signal {number}")
 
-    def restart(self, component: str) -> None:
-        """Start a component of Airflow again after `kill`; returns when it is healthy."""
+    def restart(self, *components: str) -> None:
+        """Start components of Airflow again after `kill`; returns when all are healthy."""
         began = time.time()
-        self._started().spawn_component(component)
+        for component in components:
+            self._started().spawn_component(component)
         self._started().wait_healthy(began=began)
 
     def _started(self) -> Launcher:

@@ -1,4 +1,7 @@
-"""One Airflow for all integration tests: their scenarios run in it side by side."""
+"""One Airflow for the integration tests of a module: their scenarios run in it side by side.
+
+A module names its scenarios in ``SCENARIOS``; ``AT_ONCE`` and ``ENV`` are optional.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,7 @@ import pytest
 from sandbox.aws.client import SandboxAws
 from sandbox.aws.seed import seed
 from sandbox.stack import Stack, wait_until
-from tests.integration.scenarios import SCENARIOS
-from tests.integration.world import REGION, World, write_config
+from tests.integration.world import REGION, Scenario, World, write_config
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,26 +27,32 @@ def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """Start the system and let the scenarios of the collected tests act, all at once."""
-    names = {m.args[0] for i in request.session.items for m in i.iter_markers("scenario")}
-    wanted = [s for s in SCENARIOS if s.name in names]
+    module = request.module
+    collected = [i for i in request.session.items if getattr(i, "module", None) is module]
+    names = {m.args[0] for i in collected for m in i.iter_markers("scenario")}
+    wanted: list[Scenario] = [s for s in module.SCENARIOS if s.name in names]
     folder = tmp_path_factory.mktemp("stack")
     config = folder / "channels.yaml"
-    write_config(config, wanted)
+    write_config(config, {s.name: s.definition() for s in wanted})
     env = {
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         # The file stays as it is: parsing it again and again would only take the tasks' time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        **getattr(module, "ENV", {}),
     }
     with Stack(folder / "state", config=config, env=env) as stack:
         aws = SandboxAws(stack.aws_endpoint)
         seed(aws, [a for s in wanted for a in s.accounts()], REGION, denied_account=None)
         aws.clear_calls()
-        world = World(stack)
+        world = World(stack, config=config, at_once=getattr(module, "AT_ONCE", 32))
         wait_until(lambda: _parsed(world) >= names or bool(_errors(world)), timeout=90, interval=1)
         if missing := names - _parsed(world):
             pytest.fail(f"Dags missing: {missing}; import errors: {_errors(world)}")
         world.begin(wanted)
-        yield world
+        try:
+            yield world
+        finally:
+            world.end()
 
 
 def _parsed(world: World) -> set[str]:

@@ -10,12 +10,19 @@ import pytest
 
 from phased_rollout.model.ledger import Kind
 from tests.integration.scenarios import SCENARIOS, Ended
-from tests.integration.world import CHANNELS, GOOD, REFUSED, Scenario, World
+from tests.integration.world import (
+    CHANNELS,
+    NEW,
+    OLD,
+    REFUSED,
+    RESTORED,
+    ROLLED_BACK,
+    Scenario,
+    World,
+)
 
 BY_NAME = {s.name: s for s in SCENARIOS}
-OLD, NEW = "initial CREATE_COMPLETE", f"{GOOD} UPDATE_COMPLETE"
 SESSION_KEY = re.compile(r"\bASIA[A-Z0-9]{16}\b")
-RESTORED, ROLLED_BACK = "initial UPDATE_COMPLETE", "initial UPDATE_ROLLBACK_COMPLETE"
 
 
 def ended(world: World, name: str) -> tuple[Scenario, Ended]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,10 +21,17 @@ from sandbox.stack import PROJECT, Client, Stack, wait_until
 REGION = "eu-central-1"
 CHANGES = PROJECT / "include/changes"
 GOOD, RUNTIME_FAILURE, REFUSED = "longer-retention", "wrong-pointer", "audit-queue"
+OLD, NEW = "initial CREATE_COMPLETE", f"{GOOD} UPDATE_COMPLETE"
+RESTORED, ROLLED_BACK = "initial UPDATE_COMPLETE", "initial UPDATE_ROLLBACK_COMPLETE"
+"""What an account runs: before, with the change, after our rollback, after CloudFormation's."""
 CHANNELS = ("playground", "test", "infra", "production")
+BY_HAND = "baseline-by-hand"
+"""An alarm that only the test sets; the prefix of the declared signal covers it."""
 SAMPLES = [changes.load(p.name, base=CHANGES, given={}) for p in sorted(CHANGES.iterdir())]
 MUTATIONS = {"ExecuteChangeSet", "DeleteStack", "CreateStack", "UpdateStack"}
 FINAL = {"success", "failed"}
+PATIENCE = 900.0
+"""Seconds until a scenario that does not come to its end is given up."""
 Json = dict[str, Any]
 
 
@@ -79,34 +87,78 @@ class Scenario:
         }
 
 
-def write_config(path: Path, scenarios: list[Scenario]) -> None:
-    """Write the channels.yaml of all scenarios."""
-    rollouts = {s.name: s.definition() for s in scenarios}
-    path.write_text(yaml.safe_dump({"version": 1, "rollouts": rollouts}, sort_keys=False))
+def write_config(path: Path, rollouts: Mapping[str, Json]) -> None:
+    """Write a channels.yaml, whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(yaml.safe_dump({"version": 1, "rollouts": dict(rollouts)}, sort_keys=False))
+    part.replace(path)
 
 
 class World:
     """A stack, its sandbox, and the scenarios that run in it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, config: Path, at_once: int = 32) -> None:
         self.stack = stack
+        self.config = config
         self.aws = SandboxAws(stack.aws_endpoint)
         self.operator: Client = stack.client("operator")
         self.approver: Client = stack.client("approver")
         self.store = RecordStore(ObjectStoragePath(f"file://{stack.records}"))
         self._acts: dict[str, Future[Any]] = {}
-        self._pool = ThreadPoolExecutor(max_workers=32)
+        self._pool = ThreadPoolExecutor(max_workers=at_once)
+        self._together = threading.Barrier(1)
 
     def begin(self, scenarios: list[Scenario]) -> None:
         """Let all scenarios act, side by side."""
+        self._together = threading.Barrier(max(1, len(scenarios)))
         for scenario in scenarios:
             self._acts[scenario.name] = self._pool.submit(scenario.act, self, scenario)
 
+    def end(self) -> None:
+        """Let no scenario wait any longer: its Airflow ends."""
+        self._together.abort()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def acted(self, name: str) -> Any:
         """Wait until a scenario's act has ended; gives what it returned."""
-        return self._acts[name].result(timeout=450)
+        return self._acts[name].result(timeout=PATIENCE)
 
     # acting
+
+    def together(self, act: Callable[[], None]) -> None:
+        """Act once, when all scenarios have come to this call; returns when that is done."""
+        try:
+            if self._together.wait(timeout=PATIENCE) == 0:
+                act()
+            self._together.wait(timeout=PATIENCE)
+        except BaseException:
+            self._together.abort()
+            raise
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the scenarios that act."""
+        return set(self._acts)
+
+    def versions(self, dag: str) -> int:
+        """Give how many versions of a Dag Airflow knows."""
+        found = self.operator.request("GET", f"/dags/{dag}/dagVersions")
+        return int(found["total_entries"])
+
+    def alarm(self, account: str, state: str) -> None:
+        """Set an alarm of an account that nothing but the test sets: OK or ALARM."""
+        client = self.aws.client("cloudwatch", account, region=REGION)
+        client.put_metric_alarm(
+            AlarmName=BY_HAND,
+            Namespace="Baseline",
+            MetricName="ByHand",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        client.set_alarm_state(AlarmName=BY_HAND, StateValue=state, StateReason="by hand")
 
     def trigger(self, scenario: Scenario, **conf: Any) -> str:
         """Start a run and give its id."""
@@ -129,21 +181,30 @@ class World:
         run_id: str,
         task: str,
         *states: str,
-        timeout: float = 300,
+        timeout: float = 420,
         interval: float = 1,
+        beyond_end: bool = False,
     ) -> Json:
-        """Wait until some instance of a task is in one of the states; gives the instance."""
+        """Wait until some instance of a task is in one of the states; gives the instance.
+
+        :param beyond_end: keep waiting when the run has ended already
+        """
         found: list[Json] = []
 
         def reached() -> bool:
             found[:] = [
                 ti
-                for ti in self.operator.task_instances(scenario.name, run_id)
-                if ti["task_id"] == task and ti["state"] in states
+                for ti in self.operator.task_instances(scenario.name, run_id, task_id=task)
+                if ti["state"] in states
             ]
             return bool(found)
 
-        if not wait_until(reached, timeout=timeout, interval=interval):
+        def over() -> bool:
+            if reached():
+                return True
+            return not beyond_end and self.operator.run(scenario.name, run_id)["state"] in FINAL
+
+        if not (wait_until(over, timeout=timeout, interval=interval) and found):
             raise TimeoutError(f"{scenario.name}: {task}: {self.states(scenario, run_id)}")
         return found[0]
 
@@ -194,13 +255,13 @@ class World:
             and call["operation"] in MUTATIONS
         ]
 
-    def wait_for_call(self, account: str, operation: str, *, timeout: float = 300) -> None:
+    def wait_for_call(self, account: str, operation: str, *, timeout: float = 420) -> None:
         """Wait until the sandbox was asked something in an account."""
         asked = {"account": account, "operation": operation}
         if not wait_until(lambda: bool(self.aws.calls(**asked)), timeout=timeout, interval=0.3):
             raise TimeoutError(f"{account} was never asked to {operation}")
 
-    def wait_until_hit(self, fault: str, *, timeout: float = 300) -> None:
+    def wait_until_hit(self, fault: str, *, timeout: float = 420) -> None:
         """Wait until a call has run into an injected fault."""
         if not wait_until(
             lambda: fault not in [f["id"] for f in self.aws.faults()],
@@ -210,13 +271,27 @@ class World:
             raise TimeoutError(f"no call ran into the fault {fault}")
 
     def wait_for_record(
-        self, scenario: Scenario, run_id: str, kind: Kind, *, timeout: float = 300
+        self,
+        scenario: Scenario,
+        run_id: str,
+        kind: Kind,
+        *,
+        channel: str | None = None,
+        timeout: float = 420,
     ) -> None:
-        """Wait until something was recorded of the run or one of its channels."""
+        """Wait until something was recorded of the run, or of a channel (by default of any)."""
         records = self.records(scenario, run_id)
-        if not wait_until(
-            lambda: records.ledger().last_of_any(kind) > NEVER, timeout=timeout, interval=0.5
-        ):
+
+        def recorded() -> bool:
+            ledger = records.ledger()
+            if channel is None:
+                return ledger.last_of_any(kind) > NEVER
+            return ledger.happened(kind, channel=channel)
+
+        def over() -> bool:
+            return recorded() or self.operator.run(scenario.name, run_id)["state"] in FINAL
+
+        if not (wait_until(over, timeout=timeout, interval=0.5) and recorded()):
             raise TimeoutError(f"{scenario.name}: nothing was {kind}")
 
     def process_of(self, scenario: Scenario, run_id: str, task: Json) -> int:
@@ -229,7 +304,30 @@ class World:
             raise ProcessLookupError(f"{pid} is no process of the executor")
         return pid
 
+    def executed(self, *accounts: str) -> list[tuple[str, str]]:
+        """Give the executions that took effect, in order: (account, name of the attempt)."""
+        calls = self.aws.calls(service="cloudformation", operation="ExecuteChangeSet")
+        return [
+            (call["account"], call["params"]["ClientRequestToken"])
+            for call in calls
+            if call["account"] in accounts and self.took_effect(call)
+        ]
+
+    @staticmethod
+    def took_effect(call: Json) -> bool:
+        """Say whether a call did what it asked for, whatever the caller was told."""
+        if call["fault"] == "lost_503":
+            return bool(call["error"] == "ServiceUnavailable")
+        return call["error"] is None and call["fault"] not in ("reset", "timeout")
+
+    def change_sets(self, account: str) -> list[str]:
+        """Name the ChangeSets of the product that still wait to be executed."""
+        client = self.aws.client("cloudformation", account, region=REGION)
+        found = client.list_change_sets(StackName="baseline")["Summaries"]
+        return [s["ChangeSetName"] for s in found if s["ExecutionStatus"] == "AVAILABLE"]
+
     def wait_for_rollback(self, scenario: Scenario, run_id: str) -> str:
         """Wait until the verdict of a run has ended; gives the run's state."""
-        self.wait_for_task(scenario, run_id, "rollback.verdict", "failed", "success")
+        verdict = ("rollback.verdict", "failed", "success")
+        self.wait_for_task(scenario, run_id, *verdict, beyond_end=True)
         return self.wait_for_end(scenario, run_id)

@@ -48,13 +48,15 @@ def may_mutate(plan: Plan, ledger: Ledger, *, channel: str, newer: str | None) -
     entered = ledger.last(Kind.ENTERED, channel=channel)
     if entered is NEVER:
         raise GuardError(f"{channel} was never entered")
+    _no_earlier_rollback(plan, ledger, channel=channel)
+    if ledger.last(Kind.ROLLED_BACK, channel=channel) > entered:
+        raise GuardError(_rolled_back_text(channel))
     fence = max(ledger.last(Kind.ARMED), _rolled_back(ledger, channel))
     if fence > entered:
         raise GuardError(
             f"a rollback is armed since {fence:%H:%M:%S} UTC, {channel} was entered before: "
             f"nothing more is applied"
         )
-    _no_earlier_rollback(plan, ledger, channel=channel)
 
 
 def may_judge(

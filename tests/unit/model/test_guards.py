@@ -138,6 +138,17 @@ def test_nothing_is_applied_behind_the_fence_of_a_rollback() -> None:
     )
 
 
+def test_an_apply_that_is_cleared_after_its_rollback_names_what_to_clear() -> None:
+    again = "clear playground.enter with downstream to apply it again from there"
+    ledger = a_ledger(
+        "entered playground", "entered test", "armed", "rolled_back test", "rolled_back playground"
+    )
+    for channel in ("test", "playground"):
+        assert again in why(
+            lambda channel=channel: may_mutate(a_plan(), ledger, channel=channel, newer=None)
+        )
+
+
 def test_entering_again_after_a_rollback_allows_to_apply_again() -> None:
     ledger = a_ledger("entered playground", "armed", "rolled_back playground", "entered playground")
     may_mutate(a_plan(), ledger, channel="playground", newer=None)

@@ -55,13 +55,16 @@ def check_the_run(stack: Stack, run_id: str) -> None:
 
 
 def disturb_the_scheduler(stack: Stack) -> None:
-    before = stack.pid("scheduler")
+    before, trigger = stack.pid("scheduler"), stack.pid("triggerer")
     stack.kill("scheduler", children=False)
     orphans = stack.members("scheduler")
-    stack.restart("scheduler")
+    stack.kill("triggerer")
+    assert stack.members("triggerer") == []
+    stack.restart("scheduler", "triggerer")
     assert orphans
     assert before not in orphans
     assert stack.pid("scheduler") != before
+    assert stack.pid("triggerer") != trigger
 
 
 def test_a_stack_runs_a_dag_survives_a_kill_and_leaves_nothing(tmp_path: Path) -> None:

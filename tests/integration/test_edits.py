@@ -1,0 +1,82 @@
+"""An edit of channels.yaml changes no rollout that is under way: see docs/outcomes.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from phased_rollout.model.ledger import Kind
+from tests.integration.edits import EDITED, GOES_ON, HOLDS, STRANGERS
+from tests.integration.world import (
+    NEW,
+    OLD,
+    RESTORED,
+    World,
+)
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+SCENARIOS = EDITED
+ENV = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2"}
+BY_NAME = {s.name: s for s in SCENARIOS}
+
+
+def cases(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "name", [pytest.param(n, marks=pytest.mark.scenario(n)) for n in names]
+    )
+
+
+@cases(*GOES_ON)
+def test_an_edit_of_targets_changes_no_rollout_under_way(world: World, name: str) -> None:
+    scenario, run = BY_NAME[name], world.acted(name)
+    assert run.state == "success"
+    assert set(world.running(scenario).values()) == {NEW}
+    executed = [account for account, _ in world.executed(*scenario.accounts())]
+    assert executed == scenario.accounts()
+    assert [c for c in world.aws.calls() if c["account"] in STRANGERS] == []
+    ledger = world.records(scenario, run.run_id).ledger()
+    assert not ledger.happened(Kind.ARMED)
+
+
+@cases(*HOLDS)
+def test_an_edit_of_channels_holds_a_rollout_until_the_file_is_as_it_was(
+    world: World, name: str
+) -> None:
+    scenario, run = BY_NAME[name], world.acted(name)
+    assert run.state == "success"
+    assert set(world.running(scenario).values()) == {NEW}
+    executed = [account for account, _ in world.executed(*scenario.accounts())]
+    assert executed == scenario.accounts()
+    assert [c for c in world.aws.calls() if c["account"] in STRANGERS] == []
+    records = world.records(scenario, run.run_id)
+    assert not records.ledger().happened(Kind.ARMED)
+    assert not records.ledger().happened(Kind.FAILED)
+    reasons = {r["reason"] for r in records.details(Kind.HELD)}
+    assert {r.partition(" now says ")[0] for r in reasons} == {"the file"}
+    assert {r.rpartition(": ")[0].endswith("instead, mark the run failed") for r in reasons} == {
+        True
+    }
+    planned = "this rollout was planned as playground → test → production"
+    assert all(planned in reason for reason in reasons)
+
+
+@pytest.mark.scenario("file_spoilt")
+def test_a_file_that_cannot_be_read_stops_no_rollout_under_way(world: World) -> None:
+    scenario, run = BY_NAME["file_spoilt"], world.acted("file_spoilt")
+    assert run.state == "success"
+    assert set(world.running(scenario).values()) == {NEW}
+    executed = [account for account, _ in world.executed(*scenario.accounts())]
+    assert executed == scenario.accounts()
+    assert world.records(scenario, run.run_id).details(Kind.FAILED) == []
+
+
+@pytest.mark.scenario("file_spoilt_and_harm")
+def test_a_file_that_cannot_be_read_stops_no_rollback(world: World) -> None:
+    scenario, run = BY_NAME["file_spoilt_and_harm"], world.acted("file_spoilt_and_harm")
+    assert run.state == "failed"
+    assert world.running(scenario) == {
+        "playground-1": RESTORED,
+        "test-1": OLD,
+        "production-1": OLD,
+    }
+    playground = scenario.account("playground", 1)
+    assert [a for a, _ in world.executed(*scenario.accounts())] == [playground] * 2
