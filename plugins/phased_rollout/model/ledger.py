@@ -26,6 +26,8 @@ class Kind(StrEnum):
     ASKED = "asked"
     CLOSED = "closed"
     # of a channel
+    DOUBTED = "doubted"
+    CONFIRMED = "confirmed"
     ENTERED = "entered"
     BYPASSED = "bypassed"
     UNCHANGED = "unchanged"
