@@ -36,6 +36,7 @@ class FakeSubstrate:
     keeps: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
+    previews: dict[str, Preview] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     stays_busy: bool = False
@@ -54,7 +55,7 @@ class FakeSubstrate:
 
     def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:
         self._ask(target)
-        return Preview()
+        return self.previews.get(target.name, Preview())
 
     def apply(
         self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation

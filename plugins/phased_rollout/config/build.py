@@ -92,6 +92,9 @@ def _definition(name: str, rollout: AnyRollout, file: File) -> Definition:
         authorize_within=_first(
             rollout.authorize_within, defaults.authorize_within, unset.authorize_within
         ),
+        authorized_for=_first(
+            rollout.authorized_for, defaults.authorized_for, unset.authorized_for
+        ),
         rollback_scope=_first(*(r.scope for r in rollback), RollbackScope.ALL_CHANNELS),
         rollback_wave=_first(*(r.waves.size for r in rollback), unset.rollback_wave),
         pause_after=_first(*(r.pause_after for r in rollback), unset.pause_after),
@@ -168,6 +171,7 @@ def _approval(levels: Sequence[ChannelSettings]) -> Approval:
     return Approval(
         approvers=tuple(_first(*(s.approvers for s in settings), [])),
         deadline=_first(*(s.deadline for s in settings), Approval().deadline),
+        valid_for=_first(*(s.valid_for for s in settings), Approval().valid_for),
     )
 
 

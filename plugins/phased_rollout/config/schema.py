@@ -65,6 +65,7 @@ class ApprovalSettings(Strict):
 
     approvers: Maybe[list[Text]] = None
     deadline: Maybe[Duration] = None
+    valid_for: Maybe[Duration] = None
 
 
 class RollbackSettings(Strict):
@@ -112,6 +113,7 @@ class RolloutSettings(Strict):
     on_failure: Maybe[FailurePolicy] = None
     decide_within: Maybe[Duration] = None
     authorize_within: Maybe[Duration] = None
+    authorized_for: Maybe[Duration] = None
     max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()

@@ -105,10 +105,11 @@ class Waves:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who may let a channel graduate, and until when an answer is awaited."""
+    """Who may let a channel graduate, until when an answer is awaited, and how long it counts."""
 
     approvers: tuple[str, ...] = ()
     deadline: timedelta = timedelta(days=1)
+    valid_for: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Definition:
     on_failure: OnFailure = OnFailure.ROLLBACK
     decide_within: timedelta = timedelta(hours=1)
     authorize_within: timedelta = timedelta(hours=12)
+    authorized_for: timedelta = timedelta(days=14)
     rollback_scope: RollbackScope = RollbackScope.ALL_CHANNELS
     rollback_wave: int = 20
     pause_after: int = 3

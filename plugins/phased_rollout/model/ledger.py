@@ -31,6 +31,8 @@ class Kind(StrEnum):
     ASKED = "asked"
     CLOSED = "closed"
     # of a channel
+    DOUBTED = "doubted"
+    CONFIRMED = "confirmed"
     ENTERED = "entered"
     BYPASSED = "bypassed"
     UNCHANGED = "unchanged"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import Any
+
+from phased_rollout.model.digest import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ class Preview:
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
     irreversible: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        return digest_of(
+            {
+                "differences": sorted(list(astuple(each)) for each in self.differences),
+                "irreversible": sorted(self.irreversible),
+            }
+        )
 
 
 class Health(StrEnum):

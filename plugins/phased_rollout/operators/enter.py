@@ -4,35 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from phased_rollout.errors import GuardError
+from phased_rollout.errors import GuardError, UnreachableError
 from phased_rollout.model.guards import may_enter, why_not_unchanged
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.merged import of_targets
-from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.model.merged import of_targets, shown
+from phased_rollout.model.plan import how_to_retry
+from phased_rollout.operators.about import fenced
+from phased_rollout.operators.base import no_retry, now
+from phased_rollout.operators.confirm import Doubt, doubt
 from phased_rollout.operators.hold import hold_while_barred
-from phased_rollout.operators.shape import hold_while_edited
+from phased_rollout.operators.question import Question, user_of
+from phased_rollout.operators.shape import hold, hold_while_edited
 from phased_rollout.operators.unchanged import digests, hold_while_others_run, running
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
 
 
-class EnterOperator(RolloutOperator):
+class EnterOperator(Question):
     """Skips a bypassed or unchanged channel, refuses what must not be entered, hands out waves.
 
     Holds, without a worker slot, in a freeze window and while an operator holds the rollout.
+    Previews the channel afresh. Holds, and asks a person, for as long as it takes, when the change
+    would do something else there than what was previewed, or when a yes is too old to count.
 
     :param channel: the channel to enter
     :param shape: the shape of the definition when the Dag was parsed
     """
 
+    GO_ON = "Go on"
+    STOP = "Stop"
+
     def __init__(self, *, channel: str, shape: list[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            subject=f"Let the change into {channel}, although things have changed?",
+            options=[self.GO_ON, self.STOP],
+            **kwargs,
+        )
         self.channel = channel
         self.shape = shape
 
-    def execute(self, context: Any, event: Any = None) -> list[dict[str, Any]]:
+    def execute(self, context: Any, event: Any = None) -> Any:
         """Give the waves: ``[{"wave": 1, "targets": [names]}, …]``, never empty."""
         rollout = self.rollout(context)
         plan, records = rollout.plan, rollout.records
@@ -52,12 +65,72 @@ class EnterOperator(RolloutOperator):
         if graduated := _preview(records).get("unchanged", {}).get(self.channel):
             self._pass_unchanged(rollout, graduated=graduated)
         hold_while_barred(self, rollout, channel=self.channel)
+        channel = plan.definition.channel(self.channel)
+        try:
+            with no_retry():
+                found = doubt(rollout, channel, now=now())
+        except UnreachableError as error:
+            reason = f"what would change cannot be previewed: {error}"
+            return hold(self, rollout, reason, channel=self.channel)
+        if found.reasons:
+            return self._ask_whether(context, found)
         records.add(Kind.ENTERED, at=now(), channel=self.channel)
-        waves = plan.definition.channel(self.channel).handed_out()
+        waves = channel.handed_out()
         return [
             {"wave": number, "targets": [t.name for t in targets]}
             for number, targets in enumerate(waves, start=1)
         ]
+
+    def _ask_whether(self, context: Any, found: Doubt) -> Any:
+        rollout = self.rollout(context)
+        previewed = _preview(rollout.records)["differences"]
+        rollout.records.add(
+            Kind.DOUBTED, at=now(), channel=self.channel, targets=found.seen, reasons=found.reasons
+        )
+        self.assigned_users = [{"id": u, "name": u} for u in self._may_answer(rollout)] or None
+        self.body = "\n\n".join(
+            [
+                "**Why you are asked**",
+                fenced(found.reasons),
+                "**What would change now, where that differs**",
+                fenced(shown(found.differences) or ["nothing differs"]),
+                "**What was previewed for all channels**",
+                fenced(shown(previewed) or ["nothing"]),
+                f"**{self.GO_ON}** lets the change into {self.channel} as it is shown now. "
+                f"**{self.STOP}** fails the rollout. The question waits.",
+            ]
+        )
+        return self.ask(context)
+
+    def _may_answer(self, rollout: Rollout) -> tuple[str, ...]:
+        return next(
+            (c.approval.approvers for c in rollout.plan.before(self.channel)[-1:]),
+            (),
+        )
+
+    def count(self, context: Any, event: Any) -> None:
+        """Record that a person has seen what would change; fails when the answer is no.
+
+        The yes of somebody who may not give it counts for nothing: the question is asked again.
+        """
+        answer, rollout = self.hear(context, event), self.rollout(context)
+        user, bypass, may = user_of(answer), rollout.plan.bypass, self._may_answer(rollout)
+        again = how_to_retry(rollout.plan, task=f"{self.channel}.enter")
+        if answer["chosen_options"] != [self.GO_ON]:
+            raise AirflowFailException(f"{user} stopped the rollout before {self.channel}\n{again}")
+        own = bypass.tier.needs_second_person and user == bypass.requested_by
+        if own or (may and user not in may):
+            who = "who asked for the bypass" if own else f"none of {', '.join(may)}"
+            self.log.warning("%s is %s: somebody else is asked", user, who)
+            return
+        doubted = rollout.records.details(Kind.DOUBTED, channel=self.channel)[-1]
+        rollout.records.add(
+            Kind.CONFIRMED, at=now(), channel=self.channel, user=user, targets=doubted["targets"]
+        )
+
+    def proceed(self, context: Any, counted: None) -> Any:
+        """Look again, and enter."""
+        return self.execute(context)
 
     def _pass_unchanged(self, rollout: Rollout, *, graduated: str) -> None:
         """Skip the channel if all its targets still run the change that graduated here before."""

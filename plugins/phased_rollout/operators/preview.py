@@ -9,13 +9,14 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 
 from phased_rollout.errors import RolloutError, UnreachableError
-from phased_rollout.model.definition import Channel, Target
+from phased_rollout.model.definition import Channel
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import destructive, merge, of_targets
 from phased_rollout.model.target_state import Preview
 from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.operators.previews import digests_of, previews_of
 from phased_rollout.operators.unchanged import graduated_in
-from phased_rollout.rollout import Rollout, for_each
+from phased_rollout.rollout import Rollout
 
 
 class PreviewOperator(RolloutOperator):
@@ -28,7 +29,12 @@ class PreviewOperator(RolloutOperator):
     def execute(self, context: Any) -> dict[str, int]:
         """Give the number of targets that would change and that already run the change."""
         rollout = self.rollout(context)
-        previews = _previews(rollout)
+        try:
+            previews = previews_of(rollout, _included(rollout), attempt="preview")
+        except RolloutError as error:
+            text = f"nothing was touched; the preview failed:\n{error}"
+            mendable = isinstance(error, UnreachableError)
+            raise AirflowException(text) if mendable else AirflowFailException(text) from error
         changing = {name: p for name, p in previews.items() if p is not None}
         unchanged = _unchanged(rollout, changing)
         merged = [*merge(changing), *_words(unchanged)]
@@ -41,6 +47,7 @@ class PreviewOperator(RolloutOperator):
             authorize=_reasons(rollout, changing),
             unchanged={name: run for name, run in unchanged.items() if run},
             refused=refused,
+            targets=digests_of(previews),
         )
         if refused:
             raise AirflowFailException(f"nothing was touched: {refused}")
@@ -86,27 +93,6 @@ def _refused(rollout: Rollout, changing: Mapping[str, Preview]) -> str:
 
 def _included(rollout: Rollout) -> list[Channel]:
     return [c for c in rollout.plan.channels if not rollout.plan.is_bypassed(c.name)]
-
-
-def _previews(rollout: Rollout) -> dict[str, Preview | None]:
-    channel_of = {t.name: c.name for c in rollout.plan.channels for t in c.targets}
-
-    def preview(target: Target) -> Preview | None:
-        if rollout.runs(channel_of[target.name], target):
-            return None
-        artifact = rollout.artifact(channel_of[target.name], target)
-        token = rollout.token("preview", target.name)
-        return rollout.substrate.preview(target, artifact, token=token)
-
-    answers = for_each([t for c in _included(rollout) for t in c.targets], preview)
-    errors = {n: a for n, a in answers.items() if isinstance(a, RolloutError)}
-    if errors:
-        text = "nothing was touched; the preview failed:\n" + "\n".join(
-            f"{name}: {error}" for name, error in errors.items()
-        )
-        unreachable = all(isinstance(e, UnreachableError) for e in errors.values())
-        raise AirflowException(text) if unreachable else AirflowFailException(text)
-    return {n: a for n, a in answers.items() if not isinstance(a, RolloutError)}
 
 
 def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
