@@ -146,6 +146,17 @@ def test_a_wave_waits_for_the_next_opening(
     assert substrate.calls == ["apply playground-1", "apply playground-2"]
 
 
+def test_a_wave_whose_channel_opens_while_it_is_looked_at_is_applied(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered()
+    looks = iter([NOON])
+    opened = datetime(2027, 1, 7, tzinfo=UTC)
+    monkeypatch.setattr(hold, "now", lambda: next(looks, opened))
+    apply().execute(CONTEXT)
+    assert substrate.calls == ["apply playground-1", "apply playground-2"]
+
+
 @pytest.mark.parametrize("concurrency", list(Concurrency))
 def test_a_target_in_flight_goes_on_in_a_freeze_and_the_next_is_not_started(
     store: Path, substrate: FakeSubstrate, clock: SetClock, concurrency: Concurrency
