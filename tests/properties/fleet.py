@@ -31,7 +31,7 @@ class Act:
     """One thing that was done to a target. ``run`` is empty when a person did it.
 
     :param at: when the product had last asked whether it may
-    :param kind: apply, restore, hand, refused or failed
+    :param kind: apply, restore, hand, refused, failed, verified, or kept: it was not restored
     """
 
     number: int
@@ -178,6 +178,7 @@ class Fleet:
         state = self.read(target)
         if state.running != artifact or not (state.healthy and state.settled):
             raise RefusedError(f"{target.name} does not run the change")
+        self.note("verified", target.name, after=artifact)
         return state
 
     def restore(
@@ -198,6 +199,7 @@ class Fleet:
             return Progress(Outcome.LEFT_ALONE, "somebody else changed it since")
         if box.keeps or token in box.failed:
             box.failed.add(token)
+            self.note("kept", target.name, after=box.running)
             raise RefusedError(f"{target.name} cannot be restored")
         with mutation():
             asked = self._stop_before(box, "restore", target.name)

@@ -130,6 +130,8 @@ def _stops(patch: pytest.MonkeyPatch, world: World) -> None:
         if process and path.name == "plan.json":
             run = next(r for r in world.runs if r.run_id == process.run_id)
             run.planned = process.context["planned"]
+            run.made = datetime.fromisoformat(value["plan"]["made_at"])
+            run.owed = process.seen["owed"]
         if process and path.parent.name == "started":
             run = next(r for r in world.runs if r.run_id == process.run_id)
             run.frozen = world.clock.at

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from phased_rollout.model.definition import (
     Approval,
     Channel,
+    Concurrency,
     Definition,
+    Emergency,
     GateKind,
+    Hold,
     OnFailure,
     RollbackScope,
     Target,
@@ -30,9 +33,10 @@ from tests.properties.install import install, write_changes
 from tests.properties.oracle import Oracle, bypassed
 from tests.properties.processes import Clock, Process
 from tests.properties.states import FAILED, FINISHED, SUCCESS, Ti
-from tests.properties.world import Run, World
+from tests.properties.world import GO_ON, STOP, Run, World
 
 SOAK = timedelta(seconds=4)
+QUARANTINE = Hold("is being moved", date(2027, 1, 1))
 ENOUGH = 700
 """Actions after which a rollout that is left alone has ended, however often it has to wait."""
 TROUBLES: dict[str, dict[str, Any]] = {
@@ -63,20 +67,26 @@ LONG, SHORT = st.integers(6, 16), st.integers(1, 5)
 WORDS = st.sampled_from(
     ["enter", "apply", "apply", "soak", "health", "health", "gate", "outcome", "rollback", "other"]
 )
-SHAPE: dict[str, Any] = {"targets": 2, "gate": "health", "waves": Waves(1, 1), "max_failed": 0}
-CHANNEL = st.builds(
-    lambda targets, gate, size, at_once, max_failed: {
-        "targets": targets,
-        "gate": gate,
-        "waves": Waves(size=size, at_once=at_once),
-        "max_failed": max_failed,
-    },
-    st.integers(1, 3),
-    st.sampled_from(GATES),
-    st.integers(1, 2),
-    st.integers(1, 2),
-    st.integers(0, 1),
+SHAPE: dict[str, Any] = {
+    "targets": 2,
+    "gate": "health",
+    "waves": Waves(1, 1),
+    "max_failed": 0,
+    "on_hold": 0,
+}
+CHANNEL = st.fixed_dictionaries(
+    {
+        "targets": st.sampled_from([1, 2, 3, 4]),
+        "gate": st.sampled_from(GATES),
+        "waves": st.builds(
+            Waves, st.integers(1, 3), st.integers(1, 3), st.sampled_from(Concurrency)
+        ),
+        "max_failed": st.integers(0, 1),
+        "on_hold": st.sampled_from([0, 0, 0, 1]),
+    }
 )
+TIERS = ["shorten_soak", "skip_channels", "fleet_wide"]
+BYPASS = st.tuples(st.sampled_from(TIERS), st.integers(0, 2))
 
 
 def a_small_channel(name: str, spec: dict[str, Any]) -> Channel:
@@ -88,11 +98,12 @@ def a_small_channel(name: str, spec: dict[str, Any]) -> Channel:
         waves=spec["waves"],
         max_failed=min(spec["max_failed"], spec["targets"] - 1),  # as the file's checks demand
         approval=Approval(("alice",)),
+        on_hold=tuple(Target(f"{name}-held{n}", {}, QUARANTINE) for n in range(spec["on_hold"])),
     )
 
 
 class Rollouts(RuleBasedStateMachine):
-    """One fleet, one file, one or two rollouts; ``name``\\ s say what happens."""
+    """One fleet, one file, up to three rollouts; ``name``\\ s say what happens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +117,9 @@ class Rollouts(RuleBasedStateMachine):
         specs=st.lists(CHANNEL, min_size=2, max_size=3),
         on_failure=st.sampled_from(OnFailure),
         scope=st.sampled_from(RollbackScope),
-        bypass=st.none() | st.integers(0, 2),
+        pauses=st.tuples(st.integers(1, 2), st.integers(1, 3)),
+        stubborn=st.lists(PICK, max_size=2),
+        bypass=st.none() | BYPASS,
         destructive=st.booleans(),
         old=st.sampled_from(["nothing", "old", "the change"]),
         actions=st.integers(0, 14),
@@ -118,27 +131,31 @@ class Rollouts(RuleBasedStateMachine):
         specs: list[dict[str, Any]],
         on_failure: OnFailure,
         scope: RollbackScope,
-        bypass: int | None,
+        pauses: tuple[int, int],
+        stubborn: list[int],
+        bypass: tuple[str, int] | None,
         destructive: bool,
         old: str,
         actions: int = 0,
         trouble: tuple[int, str] | None = None,
     ) -> None:
         channels = [a_small_channel(name, s) for name, s in zip("abc", specs, strict=False)]
-        file = a_definition(*channels, on_failure=on_failure, rollback_scope=scope)
+        file = a_definition(
+            *channels,
+            on_failure=on_failure,
+            rollback_scope=scope,
+            pause_after=pauses[0],
+            rollback_wave=pauses[1],
+            emergency=Emergency(soak=SOAK / 2),
+        )
         self.build(file, destructive=destructive)
         if old != "nothing":  # of the first channel only, so that there is something to do
             text = "one" if old == "the change" else old
             for target in channels[0].targets:
                 self.world.fleet.boxes[target.name].running = render(text, channels[0].name)
-        conf: dict[str, Any] = {}
-        if bypass is not None and bypass < len(channels):
-            conf = {
-                "bypass": "skip_channels",
-                "bypass_channels": [channels[bypass].name],
-                "bypass_reason": "urgent",
-            }
-        self.world.begin("one", **conf)
+        for pick in stubborn:
+            self._box(pick).keeps = True
+        self.world.begin("one", **(self._bypass(*bypass) if bypass else {}))
         if trouble:
             self.a_target(*trouble)
         for _ in range(actions):
@@ -148,7 +165,7 @@ class Rollouts(RuleBasedStateMachine):
         """Make the world; scenarios begin here, too."""
         write_changes(self.base, "one", "two")
         clock = Clock()
-        boxes = {t.name: Box() for c in file.channels for t in c.targets}
+        boxes = {t.name: Box() for c in file.channels for t in (*c.targets, *c.on_hold)}
         self.world = World(self.base, clock, Fleet(clock, boxes, destructive=destructive), file)
         self.oracle = Oracle(self.world)
         self.original = file
@@ -175,9 +192,17 @@ class Rollouts(RuleBasedStateMachine):
     def a_person_answers(self, pick: int, option: int) -> None:
         if waiting := self.world.waiting():
             run, ti = waiting[pick % len(waiting)]
+            task = run.instances.dag.task_dict[ti.task_id]
+            silence = None if task.response_timeout else task.options[0]
+            said = [task.options[0], task.options[1], silence, task.options[0]][option]
+            self.world.answer(run, ti, said, user="alice" if option < 3 else "trudy")
+
+    @rule(pick=PICK, option=st.integers(0, 1))
+    def an_answer_is_lost(self, pick: int, option: int) -> None:
+        if waiting := self.world.waiting():
+            run, ti = waiting[pick % len(waiting)]
             options = run.instances.dag.task_dict[ti.task_id].options
-            by = "alice" if option < 3 else "trudy"
-            self.world.answer(run, ti, [options[0], options[1], None, options[0]][option], user=by)
+            self.world.answer_too_soon(run, ti, options[option])
 
     # --- what targets do
 
@@ -258,10 +283,15 @@ class Rollouts(RuleBasedStateMachine):
     def the_file_is_as_it_was(self) -> None:
         self.world.edit(self.original)
 
-    @precondition(lambda self: len(self.world.runs) == 1 and self.world.runs[0].instances.ended)
+    @precondition(lambda self: self._may_begin(emergency=False))
     @rule(text=st.sampled_from(["one", "two"]))
     def another_rollout_begins(self, text: str) -> None:
         self.world.begin(text)
+
+    @precondition(lambda self: self.world.fleet.log and self._may_begin(emergency=True))
+    @rule(text=st.sampled_from(["one", "two"]), bypass=st.none() | BYPASS)
+    def an_emergency_begins(self, text: str, bypass: tuple[str, int] | None) -> None:
+        self.world.begin(text, emergency=True, **(self._bypass(*bypass) if bypass else {}))
 
     @rule()
     def it_is_left_alone(self) -> None:
@@ -334,10 +364,30 @@ class Rollouts(RuleBasedStateMachine):
         waiting = self.world.waiting()
         if answering and waiting and (not found or found[0].at > self.world.clock.at):
             run, ti = waiting[0]
-            option = None if ti.task_id.endswith("decide") else "Approve"
-            self.world.answer(run, ti, option)
+            self.world.answer(run, ti, self._usual(run, ti))
         elif found:
             self.world.take(found[0])
+
+    def _usual(self, run: Run, ti: Ti) -> str | None:
+        """Give the answer that is given when nothing else is said."""
+        options = run.instances.dag.task_dict[ti.task_id].options
+        if ti.task_id == "rollback.decide":
+            return None
+        if GO_ON not in options:
+            return "Approve"
+        told = [h for h in self.world.happenings if (h.run, h.task) == (run.run_id, ti.task_id)]
+        return STOP if any(h.detail.startswith(GO_ON) for h in told) else GO_ON
+
+    def _bypass(self, tier: str, pick: int) -> dict[str, Any]:
+        names = [c.name for c in self.world.file.channels]
+        chosen = [names[pick % len(names)]] if tier == "skip_channels" else []
+        return {"bypass": tier, "bypass_channels": chosen, "bypass_reason": "urgent"}
+
+    def _may_begin(self, *, emergency: bool) -> bool:
+        """Whether the Dag has no run in flight; three runs are enough."""
+        runs = self.world.runs
+        free = all(r.instances.ended for r in runs if r.emergency is emergency)
+        return free and len(runs) < 3
 
     def _go_into(self, actions: int, pick: int, points: int) -> None:
         """Go on, and then let something stop in the middle."""
@@ -389,7 +439,7 @@ def word_of(task_id: str) -> str:
 
 def edited(file: Definition, pick: int) -> Definition:
     """Edit a file in one of the ways in which people do."""
-    channels, kind = list(file.channels), pick % 7
+    channels, kind = list(file.channels), pick % 8
     first, last = channels[0], channels[-1]
     if kind == 0:
         channels.reverse()
@@ -404,6 +454,9 @@ def edited(file: Definition, pick: int) -> Definition:
     elif kind == 5 and len(first.targets) > 1:
         channels[0] = replace(first, targets=first.targets[1:])
         channels[-1] = replace(last, targets=(*last.targets, first.targets[0]))
+    elif kind == 7 and len(last.targets) > 1:
+        held = replace(last.targets[-1], hold=QUARANTINE)
+        channels[-1] = replace(last, targets=last.targets[:-1], on_hold=(*last.on_hold, held))
     else:
         channels[0] = replace(first, soak=SOAK * 2, max_failed=1, gate=frozenset({GateKind.TIMER}))
     if len({c.name for c in channels}) < len(channels):

@@ -40,6 +40,7 @@ class Process:
     :param failing: its task has failed, and it runs the failure callback
     :param holds: how many locks it is inside of
     :param seen: what it has read of the targets, by name
+    :param file: the definition in the file that it was started with
     """
 
     number: int
@@ -53,6 +54,7 @@ class Process:
     label: str = ""
     seen: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
+    file: Any = None
 
     def __post_init__(self) -> None:
         self._greenlet = _Greenlet(self)

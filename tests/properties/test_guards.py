@@ -11,13 +11,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
 
 from phased_rollout import locks
 from phased_rollout.model import guards
 from phased_rollout.model.decision import Decision, Verdict
-from phased_rollout.model.definition import GateKind
-from phased_rollout.operators import apply, approval, enter, outcome, preview
+from phased_rollout.model.definition import Channel, GateKind
+from phased_rollout.operators import (
+    apply,
+    approval,
+    enter,
+    outcome,
+    plan,
+    preview,
+    restore,
+    tolerance,
+)
+from phased_rollout.operators.question import Question
 from phased_rollout.records import RolloutRecords
+from phased_rollout.rollout import Rollout
 from phased_rollout.sensors import health
 from phased_rollout.triggers import soak
 from tests.builders import a_definition
@@ -43,6 +55,10 @@ def life() -> Iterator[Rollouts]:
 def begin(life: Rollouts, *, bypass: str = "", text: str = "one") -> Run:
     conf = {"bypass": "skip_channels", "bypass_channels": [bypass], "bypass_reason": "urgent"}
     return life.world.begin(text, **(conf if bypass else {}))
+
+
+def an_emergency(life: Rollouts, *, text: str = "two", tier: str = "shorten_soak") -> Run:
+    return life.world.begin(text, emergency=True, bypass=tier, bypass_reason="urgent")
 
 
 def until(life: Rollouts, task: str, what: str = SUCCESS, *, run: str = "manual__1") -> None:
@@ -222,6 +238,69 @@ def a_channel_that_passed_unchanged_is_changed(life: Rollouts) -> None:
         life._next(answering=True)
 
 
+def a_target_is_slow(life: Rollouts) -> None:
+    begin(life)
+    life.world.fleet.boxes["b0"].slow = True
+
+
+def a_target_cannot_be_restored(life: Rollouts) -> None:
+    life.world.edit(replace(life.world.file, pause_after=1, rollback_wave=1))
+    begin(life)
+    life.world.fleet.boxes["b0"].keeps = True
+    life.world.fleet.boxes["c0"].refuses = "half"
+
+
+def somebody_stops_the_rollback(life: Rollouts) -> None:
+    a_target_cannot_be_restored(life)
+    until(life, "rollback.b", "awaiting_input")
+    life.world.fleet.boxes["b0"].keeps = False
+    run, ti = life.world.waiting()[0]
+    life.world.answer(run, ti, "Stop")
+    until(life, "rollback.verdict", FAILED)
+    clear(life, "rollback.a")
+
+
+def the_file_is_edited_behind_the_last_gate(life: Rollouts) -> None:
+    begin(life)
+    until(life, "c.health")
+    life.world.edit(edited(life.world.file, 0))
+    for _ in range(6):
+        life._next(answering=True)
+
+
+def an_emergency_overtakes(life: Rollouts) -> None:
+    begin(life)
+    until(life, "b.enter")
+    an_emergency(life)
+    until(life, "plan", run="manual__2")
+
+
+def a_target_is_in_quarantine(life: Rollouts) -> None:
+    life.world.edit(edited(life.world.file, 7))
+    begin(life)
+
+
+def another_change_comes_after_an_emergency(life: Rollouts) -> None:
+    an_emergency(life, tier="fleet_wide")
+    life.it_is_left_alone()
+    begin(life, text="one")
+
+
+def the_same_change_comes_after_an_emergency(life: Rollouts) -> None:
+    an_emergency(life)
+    life.it_is_left_alone()
+    begin(life, text="two")
+
+
+def an_answer_comes_too_soon(life: Rollouts) -> None:
+    gated = replace(life.world.file.channels[0], gate=frozenset({GateKind.APPROVAL}))
+    life.world.edit(replace(life.world.file, channels=(gated, *life.world.file.channels[1:])))
+    begin(life)
+    until(life, "a.gate", "awaiting_input")
+    run, ti = life.world.waiting()[0]
+    life.world.answer_too_soon(run, ti, "Approve")
+
+
 # --- what is broken
 
 
@@ -269,6 +348,28 @@ def captures_are_made_again(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
             patch.setattr(RolloutRecords, "before", before)
 
     patch.setattr(apply.ApplyOperator, "_step", anew)
+
+
+def those_on_hold_are_handed_out(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
+    handed_out = Channel.handed_out
+
+    def all_of(channel: Channel) -> Channel:
+        return replace(channel, targets=(*channel.targets, *channel.on_hold), on_hold=())
+
+    patch.setattr(Channel, "handed_out", lambda self: handed_out(all_of(self)))
+
+    def found(self: Rollout, channel: str, names: Any) -> Any:
+        known = {t.name: t for t in all_of(self.plan.definition.channel(channel)).targets}
+        return [known[n] for n in names]
+
+    patch.setattr(Rollout, "targets", found)
+
+
+def nobody_looks_for_an_answer(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
+    def asks(self: Any, context: Any) -> Any:
+        return HITLOperator.execute(self, context)
+
+    patch.setattr(Question, "ask", asks)
 
 
 def nobody_takes_a_lock(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
@@ -382,6 +483,51 @@ GUARDS = [
         without(enter, "_needs_authorization", gives=False),
         an_authorization_is_marked,
     ),
+    Guard(
+        "each start of a target is claimed",
+        without(tolerance, "is_claimed", gives=True),
+        a_target_is_slow,
+    ),
+    Guard(
+        "a rollback pauses when restores fail",
+        without(restore, "pause_when_too_many_fail"),
+        a_target_cannot_be_restored,
+    ),
+    Guard(
+        "no run ends green while the file is another one",
+        without(outcome, "hold_while_edited"),
+        the_file_is_edited_behind_the_last_gate,
+    ),
+    Guard(
+        "a regular rollout stands down before an emergency",
+        without(guards, "_no_newer"),
+        an_emergency_overtakes,
+    ),
+    Guard(
+        "a target on hold is left out",
+        those_on_hold_are_handed_out,
+        a_target_is_in_quarantine,
+    ),
+    Guard(
+        "a bypass is owed",
+        without(outcome, "owe"),
+        the_same_change_comes_after_an_emergency,
+    ),
+    Guard(
+        "nothing else is rolled out while a bypass is owed",
+        without(plan, "made_good_by", gives=()),
+        another_change_comes_after_an_emergency,
+    ),
+    Guard(
+        "a full rollout pays",
+        without(outcome, "pay"),
+        the_same_change_comes_after_an_emergency,
+    ),
+    Guard(
+        "an answer that was given is looked for",
+        nobody_looks_for_an_answer,
+        an_answer_comes_too_soon,
+    ),
 ]
 
 
@@ -417,3 +563,16 @@ def test_an_apply_that_was_let_through_is_waited_for_by_the_rollback(life: Rollo
     an_apply_stands_before_its_mutation_while_the_rollback_begins(life)
     life.it_is_left_alone()
     life.nothing_is_wrong()
+
+
+def test_a_rollback_that_was_stopped_restores_nothing(life: Rollouts) -> None:
+    somebody_stops_the_rollback(life)
+    life.it_is_left_alone()
+    life.nothing_is_wrong()
+
+
+def test_a_rollback_that_goes_on_after_a_stop_is_missed(life: Rollouts) -> None:
+    somebody_stops_the_rollback(life)
+    life.patch.setattr(restore, "pause_when_too_many_fail", lambda _: None)
+    life.it_is_left_alone()
+    assert any("stopped the rollback" in wrong for wrong in life.oracle.wrong)

@@ -46,6 +46,7 @@ from tests.properties.states import (
 
 RETRY_DELAY = timedelta(seconds=5)
 KEEP = "Keep as it is"
+GO_ON, STOP = "Go on", "Stop"
 NO_PARAMS = {"parameters": {}, "bypass": "none", "bypass_channels": [], "bypass_reason": ""}
 _NOT_YET = object()
 _DAGS: dict[str, DAG] = {}
@@ -79,20 +80,31 @@ class Action:
 class Run:
     """A Dag run: what it was triggered with, and its task instances.
 
+    :param emergency: of the emergency Dag
     :param planned: the definition that was in the file when the plan was frozen
+    :param made: what the plan says of when it was made: the last one owns the targets
+    :param frozen: when its plan began to hold
+    :param owed: the runs that owed a bypass when its plan was made
     :param found: what the targets ran when it was triggered
     """
 
     instances: Instances
     text: str
     conf: dict[str, Any]
+    emergency: bool = False
     planned: Definition | None = None
+    made: datetime | None = None
     frozen: datetime | None = None
+    owed: list[str] = field(default_factory=list)
     found: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
         return self.instances.run_id
+
+    @property
+    def tier(self) -> str:
+        return str(self.conf.get("bypass", "none"))
 
 
 @dataclass(eq=False)
@@ -113,33 +125,34 @@ class World:
     happenings: list[Happening] = field(default_factory=list)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    watch: list[Callable[[Happening], None]] = field(default_factory=list)
     count: int = 0
 
     # --- what people do
 
-    def begin(self, text: str, **conf: Any) -> Run:
+    def begin(self, text: str, *, emergency: bool = False, **conf: Any) -> Run:
         """Trigger a rollout of the change of that name."""
         self.leave_locks()
-        dag = dag_of(self.file, self.base)
-        instances = Instances(self.file.name, f"manual__{len(self.runs) + 1}", dag)
+        dag = dag_of(self.file, self.base, emergency=emergency)
+        instances = Instances(dag.dag_id, f"manual__{len(self.runs) + 1}", dag)
         instances.follow(dag)
         found = {name: box.digest for name, box in self.fleet.boxes.items()}
-        run = Run(instances, text, conf, found=found)
+        run = Run(instances, text, conf, emergency, found=found)
         self.runs.append(run)
         return run
 
     def edit(self, definition: Definition) -> None:
         """Save another file: the Dags of runs in flight are rebuilt from it."""
         self.file = definition
-        for target in [t for c in definition.channels for t in c.targets]:
+        for target in [t for c in definition.channels for t in (*c.targets, *c.on_hold)]:
             self.fleet.boxes.setdefault(target.name, Box())
         for run in self.runs:
             if not run.instances.ended:
-                self._abandon(run.instances.follow(dag_of(definition, self.base)))
+                self._follow(run)
 
     def clear(self, run: Run, ti: Ti, *, downstream: bool) -> None:
         """Clear a task, alone or with all that follows."""
-        self._abandon(run.instances.follow(dag_of(self.file, self.base)))
+        self._follow(run)
         if ti.task_id in run.instances.dag.task_dict:
             more = run.instances.downstream(ti) if downstream else []
             self._abandon(run.instances.clear([ti, *more]))
@@ -157,6 +170,17 @@ class World:
 
     def answer(self, run: Run, ti: Ti, option: str | None, *, user: str = "alice") -> None:
         """Answer what a task asks; no option is the deadline."""
+        event = self._event(run, ti, option, user=user)
+        ti.rest(SCHEDULED)
+        ti.resume = ("execute_complete", {"event": event})
+
+    def answer_too_soon(self, run: Run, ti: Ti, option: str, *, user: str = "alice") -> None:
+        """Answer before the scheduler has noticed that the task waits: that fails the try."""
+        self._event(run, ti, option, user=user)
+        self._lost(run, ti, noticed=True, final=False)
+        self.tell(run, ti.task_id, "lost its answer")
+
+    def _event(self, run: Run, ti: Ti, option: str | None, *, user: str) -> dict[str, Any]:
         chosen = [option] if option else run.instances.dag.task_dict[ti.task_id].defaults
         event: dict[str, Any] = {
             "chosen_options": chosen,
@@ -168,9 +192,8 @@ class World:
             self.answers[ti.id] = event
         else:
             event = {"error": "nobody answered", "error_type": "timeout"}
-        ti.rest(SCHEDULED)
-        ti.resume = ("execute_complete", {"event": event})
         self.tell(run, ti.task_id, "answered", detail=f"{chosen and chosen[0]} by {user}")
+        return event
 
     # --- what goes wrong
 
@@ -245,8 +268,14 @@ class World:
         self, run: Run, task: str, what: str, *, process: Process | None = None, detail: str = ""
     ) -> None:
         """Note what has happened."""
-        at = self.clock.now()
-        self.happenings.append(Happening(at, run.run_id, task, what, process, detail))
+        happening = Happening(self.clock.now(), run.run_id, task, what, process, detail)
+        self.happenings.append(happening)
+        for look in self.watch:
+            look(happening)
+
+    def _follow(self, run: Run) -> None:
+        dag = dag_of(self.file, self.base, emergency=run.emergency)
+        self._abandon(run.instances.follow(dag))
 
     def _abandon(self, processes: Iterable[Process]) -> None:
         self.orphans += [p for p in processes if p not in self.orphans and not p.over]
@@ -291,6 +320,7 @@ class World:
         operator = self._operator(run, ti, task)
         ti.rest(RUNNING)
         ti.process = self._process(run, ti.name, lambda p: self._work(run, ti, operator, resume, p))
+        ti.process.file = self.file
         self.tell(run, ti.task_id, "began", process=ti.process)
         ti.process.run(points)
 
@@ -405,9 +435,9 @@ class World:
             point("sleeps")
 
 
-def dag_of(definition: Definition, base: Path) -> DAG:
-    """Build the Dag of a definition, once."""
-    key = repr((definition, base))
+def dag_of(definition: Definition, base: Path, *, emergency: bool = False) -> DAG:
+    """Build the Dag of a definition, or its emergency Dag, once."""
+    key = repr((definition, base, emergency))
     if key not in _DAGS:
-        _DAGS[key] = build_dag(definition, base=str(base))
+        _DAGS[key] = build_dag(definition, base=str(base), emergency=emergency)
     return _DAGS[key]
