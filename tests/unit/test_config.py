@@ -244,8 +244,8 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             "soak: 5s",
             [
                 "6: rollouts.accounts.soak: unknown key: known here are access, "
-                "authorize_within, authorized_for, change, channels, decide_within, defaults, description, "
-                "emergency, max_destructive, on_failure, pause_after_failures, policies_allowed, "
+                "authorize_within, authorized_for, change, channels, decide_within, defaults, "
+                "description, emergency, max_destructive, on_failure, pause_after_failures, policies_allowed, "
                 "policy, rollback, schedule, signals, stuck_after, substrate, tags, timezone"
             ],
         ),
