@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.errors import DriftedError, RefusedError, UnreachableError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
 from phased_rollout.model.digest import digest_of
@@ -27,6 +27,8 @@ class FakeSubstrate:
 
     Those in ``keeps`` refuse to be restored.
 
+    ``would`` is what each would change, asked by a preview or held to by an apply.
+
     With ``stays_busy`` what is applied is not done before it is taken out of ``busy``.
     """
 
@@ -37,6 +39,7 @@ class FakeSubstrate:
     busy: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     stays_busy: bool = False
+    would: Preview = field(default_factory=Preview)
 
     def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
         body = {"files": dict(change.files), "channel": channel}
@@ -48,16 +51,24 @@ class FakeSubstrate:
 
     def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:
         self._ask(target)
-        return Preview()
+        return self.would
 
     def apply(
-        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+        self,
+        target: Target,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
     ) -> Progress:
         self._ask(target)
         if target.name in self.busy:
             return Progress(Outcome.WAITING, "in progress")
         if self.running.get(target.name) == artifact:
             return Progress(Outcome.DONE, "runs it")
+        if expected not in (None, self.would.digest):
+            raise DriftedError(f"{target.name} would change otherwise now")
         with mutation():
             if target.name in self.refuses:
                 raise RefusedError(f"{target.name} says no")

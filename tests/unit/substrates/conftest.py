@@ -83,10 +83,12 @@ class World:
     def read(self) -> TargetState:
         return self.substrate.read(self.target)
 
-    def apply(self, artifact: Artifact, *, token: str = APPLY) -> Progress:
+    def apply(
+        self, artifact: Artifact, *, token: str = APPLY, expected: str | None = None
+    ) -> Progress:
         return self.driven(
             lambda: self.substrate.apply(
-                self.target, artifact, token=token, mutation=self.mutation
+                self.target, artifact, token=token, mutation=self.mutation, expected=expected
             ),
             token=token,
         )

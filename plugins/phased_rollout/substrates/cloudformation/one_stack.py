@@ -8,6 +8,7 @@ from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Artifact, Outcome, Preview, Progress, TargetState
 from phased_rollout.substrates import Mutation
 from phased_rollout.substrates.cloudformation.api import StackApi
+from phased_rollout.substrates.cloudformation.binding import Bound
 from phased_rollout.substrates.cloudformation.preview import preview
 from phased_rollout.substrates.cloudformation.restore import (
     drop_unexecuted,
@@ -44,14 +45,18 @@ class OneStack:
         """Ask CloudFormation by a ChangeSet of its own, and leave nothing behind."""
         return preview(self.api, artifact, names=Names(token))
 
-    def apply(self, artifact: Artifact, *, token: str, mutation: Mutation) -> Progress:
+    def apply(
+        self, artifact: Artifact, *, token: str, mutation: Mutation, expected: str | None = None
+    ) -> Progress:
         """Take the next step: ChangeSet, execution, read back."""
         stack = self.api.describe()
         if stack and stack.in_progress:
             return waiting(stack)
-        if state_of(self.api, stack).digest == artifact.digest:
+        state, names = state_of(self.api, stack), Names(token)
+        if state.digest == artifact.digest:
             return Progress(Outcome.DONE, f"{words_of(self.api)} runs it")
-        return advance(self.api, stack, artifact, names=Names(token), mutation=mutation)
+        bound = None if expected is None else Bound(expected=expected, state=state)
+        return advance(self.api, stack, artifact, names=names, mutation=mutation, bound=bound)
 
     def settled(self, *, token: str) -> bool:
         """Say whether the operation that was WAITING has ended: one or two cheap calls."""
