@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Artifact, Outcome, Preview, Progress, TargetState
@@ -15,10 +17,12 @@ from phased_rollout.substrates.cloudformation.restore import (
     to_absence,
     to_earlier,
 )
+from phased_rollout.substrates.cloudformation.stack import Stack
 from phased_rollout.substrates.cloudformation.states import (
     Names,
     differing,
     state_of,
+    unchanged,
     waiting,
     words_of,
 )
@@ -36,25 +40,43 @@ class OneStack:
         """Read what the stack runs."""
         return state_of(self.api, self.api.describe())
 
-    def busy(self) -> Progress | None:
-        """Say that an operation is under way, if one is."""
-        stack = self.api.describe()
-        return waiting(stack) if stack and stack.in_progress else None
+    def look(self) -> Stack | None:
+        """Give the stack, cheaply."""
+        return self.api.describe()
+
+    def begun(self, stack: Stack | None, *, token: str) -> datetime | None:
+        """Give the moment at which this attempt began to change the stack, if it has."""
+        name = Names(token).attempt
+        if stack and f"/{name}/" in stack.executed:
+            return stack.changed_at
+        found = self.api.find_set(name, stack=stack) if stack else None
+        return found.created_at if found else None
 
     def preview(self, artifact: Artifact, *, token: str) -> Preview:
         """Ask CloudFormation by a ChangeSet of its own, and leave nothing behind."""
         return preview(self.api, artifact, names=Names(token))
 
     def apply(
-        self, artifact: Artifact, *, token: str, mutation: Mutation, expected: str | None = None
+        self,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
+        passed: Callable[[Stack], bool] | None = None,
     ) -> Progress:
-        """Take the next step: ChangeSet, execution, read back."""
+        """Take the next step: ChangeSet, execution, read back.
+
+        :param passed: says of a stack that differs whether this attempt is past it already
+        """
         stack = self.api.describe()
         if stack and stack.in_progress:
             return waiting(stack)
         state, names = state_of(self.api, stack), Names(token)
         if state.digest == artifact.digest:
             return Progress(Outcome.DONE, f"{words_of(self.api)} runs it")
+        if stack and passed and passed(stack):
+            return unchanged(self.api)
         bound = None if expected is None else Bound(expected=expected, state=state)
         return advance(self.api, stack, artifact, names=names, mutation=mutation, bound=bound)
 

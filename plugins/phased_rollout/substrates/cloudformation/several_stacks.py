@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from phased_rollout.errors import RefusedError
 from phased_rollout.model.digest import digest_of
@@ -19,6 +20,8 @@ from phased_rollout.model.target_state import (
 from phased_rollout.substrates import Mutation
 from phased_rollout.substrates.cloudformation.binding import UNSEEN, roughly
 from phased_rollout.substrates.cloudformation.one_stack import OneStack
+from phased_rollout.substrates.cloudformation.stack import Stack
+from phased_rollout.substrates.cloudformation.states import waiting
 
 # What an earlier stack gives a later one is not there before it is applied.
 _NOT_YET = re.compile(r"No export named \S+|Unable to fetch parameters \[[^\]]*\]")
@@ -51,7 +54,7 @@ class SeveralStacks:
             except RefusedError as error:
                 missing = _NOT_YET.search(str(error))
                 if not (changing and missing):
-                    refused.append(str(error))
+                    refused.append(f"{name}: {error}")
                     continue
                 preview = _unknown(stack.read(), missing.group())
             else:
@@ -68,19 +71,33 @@ class SeveralStacks:
         """Take the next step at the first stack that does not read back its part."""
         parts, ended = _parts(artifact), list[Progress]()
         bound = _split(expected) if expected is not None else None
-        if busy := next(filter(None, (stack.busy() for stack in self.stacks.values())), None):
-            return busy
+        looks = {name: stack.look() for name, stack in self.stacks.items()}
+        if busy := next((look for look in looks.values() if look and look.in_progress), None):
+            return waiting(busy)
         for name, stack in self.stacks.items():
+            del looks[name]
             progress = stack.apply(
                 parts[name],
                 token=_own(token, name),
                 mutation=mutation,
                 expected=None if bound is None else bound.get(name, ""),
+                passed=partial(self._is_past, token=token, later=looks),
             )
             if progress.outcome is Outcome.WAITING:
                 return progress
             ended.append(progress)
         return _summed(ended, Outcome.UNCHANGED)
+
+    def _is_past(self, stack: Stack, *, token: str, later: Mapping[str, Stack | None]) -> bool:
+        """Whether this attempt has come to a later stack since this one was last changed.
+
+        CloudFormation saw nothing to change in it then, and need not be asked at each step.
+        """
+        for name, look in later.items():
+            begun = self.stacks[name].begun(look, token=_own(token, name))
+            if begun and stack.changed_at and stack.changed_at <= begun:
+                return True
+        return False
 
     def settled(self, *, token: str) -> bool:
         """Say whether no stack has an operation under way."""

@@ -20,6 +20,7 @@ from phased_rollout.substrates.cloudformation.states import (
     is_created_by,
     refuse_unusable,
     state_of,
+    unchanged,
     waiting,
     words_of,
 )
@@ -144,9 +145,7 @@ def _without_change(api: StackApi, failed: ChangeSet, *, name: str, mutation: Mu
         api.delete_set(failed)
         api.drop_shell(failed.stack_arn, client_token=name)
     if failed.no_change:
-        return Progress(
-            Outcome.UNCHANGED, f"{words_of(api)}: CloudFormation sees nothing to change"
-        )
+        return unchanged(api)
     if is_transient(cause):
         raise UnreachableError(f"{words_of(api)}: its ChangeSet failed: {cause}")
     raise RefusedError(f"{words_of(api)} refused the change: {mended(cause)}")
