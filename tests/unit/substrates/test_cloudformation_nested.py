@@ -96,6 +96,15 @@ def test_a_preview_shows_what_changes_within_a_nested_stack(nest: Nest, size: in
     assert nest.world.values("/child") == ["debug"]
 
 
+def test_a_preview_waits_until_the_nested_changesets_are_gone_too(nest: Nest) -> None:
+    """AWS deletes a hierarchy of them in its own time."""
+    nest.world.apply(nest.artifact(CHILD))
+    wanted = nest.artifact(CHILD, given={"Level": "debug"})
+    nest.world.aws.settings(slow={nest.world.account: 1.0})
+    assert len(nest.preview(wanted).differences) == 2
+    assert nest.left() == []
+
+
 def test_a_nested_stack_that_stays_as_it_is_is_no_difference(nest: Nest) -> None:
     nest.world.apply(nest.artifact(CHILD))
     commented = nest.world.artifact("# more\n" + PARENT.format(url=nest.put(CHILD)))
@@ -224,6 +233,17 @@ def test_a_nested_stack_that_was_deleted_since_still_tells_its_cause(nest: Nest)
     with pytest.raises(RefusedError, match=r"\(ROLLBACK_COMPLETE\): Child/Topic .*not today"):
         nest.world.apply(wanted)
     assert nest.world.restore(TargetState(running=None), wanted).outcome is Outcome.DONE
+
+
+def test_an_earlier_failure_of_a_nested_stack_is_not_told_again(nest: Nest) -> None:
+    nest.world.apply(nest.artifact(CHILD))
+    for kind, reason in ((TOPIC, "on monday"), (PARAMETER, "on tuesday")):
+        nest.world.aws.clear_denials()
+        nest.world.aws.deny(account=nest.world.account, resource_type=kind, reason=reason)
+        wanted = nest.artifact(CHILD + TOPICS, given={"Level": reason})
+        with pytest.raises(RefusedError, match=reason) as error:
+            nest.world.apply(wanted, token=f"bbbb-{kind[-1]}")
+    assert "on monday" not in str(error.value)
 
 
 def test_a_nested_cause_that_cannot_be_asked_for_leaves_the_parents_words(
