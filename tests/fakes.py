@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.errors import DriftedError, RefusedError, UnreachableError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
 from phased_rollout.model.digest import digest_of
@@ -26,6 +26,8 @@ class FakeSubstrate:
     """Targets as a dictionary; ``refuses`` and ``unreachable`` name those that misbehave.
 
     Those in ``keeps`` refuse to be restored.
+
+    ``previews`` is what each would change, asked by a preview or held to by an apply.
 
     With ``stays_busy`` what is applied is not done before it is taken out of ``busy``. ``faults``
     is what it says of any change.
@@ -58,13 +60,21 @@ class FakeSubstrate:
         return self.previews.get(target.name, Preview())
 
     def apply(
-        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+        self,
+        target: Target,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
     ) -> Progress:
         self._ask(target)
         if target.name in self.busy:
             return Progress(Outcome.WAITING, "in progress")
         if self.running.get(target.name) == artifact:
             return Progress(Outcome.DONE, "runs it")
+        if expected not in (None, self.previews.get(target.name, Preview()).digest):
+            raise DriftedError(f"{target.name} would change otherwise now")
         with mutation():
             if target.name in self.refuses:
                 raise RefusedError(f"{target.name} says no")

@@ -46,7 +46,10 @@ _PERMISSION = re.compile(r"authorized to perform:? ([\w-]+:\w+)")
 _PREFIXES = {"resourcegroupstaggingapi": "tag"}  # in policies, where they differ from the service
 # Values that a text repeats and that may be secret.
 _GIVEN = re.compile(r"(?<=, value: ).*?(?=, (?:type|valid))|(?<=Value ').*?(?=' at 'externalId')")
-_ABOUT_AWS = re.compile(r"rate exceeded|throttl|internal ?failure|service ?unavailable", re.I)
+_NO_ROLE = re.compile(r"\brole\b.*\b(?:is invalid or )?cannot be assumed", re.I)
+_ABOUT_AWS = re.compile(
+    rf"rate exceeded|throttl|internal ?failure|service ?unavailable|{_NO_ROLE.pattern}", re.I
+)
 _TRANSIENT = frozenset(
     {"InternalFailure", "InternalError", "RequestTimeout", "ServiceUnavailable"} | THROTTLED
 )
@@ -69,6 +72,9 @@ def classify(
     error: Exception, *, where: str = "", service: str = "", who: str = "the caller"
 ) -> RolloutError:
     """Say what an error of AWS means: could not be asked (hold), or a refusal (failure).
+
+    What AWS does not let the caller do, or CloudFormation as the service role, is a fault of the
+    rollout's own set-up and no evidence against the change: hold.
 
     :param where: put before the text, e.g. ``account 111122223333 (eu-west-1)``
     :param service: that was called, as boto3 names it
@@ -105,9 +111,12 @@ def _classify_reply(error: ClientError, prefix: str, *, service: str, who: str) 
         return UnreachableError(f"{prefix}{operation}: {code}: {said}")
     if denied:
         needs = f"{who} needs {_permission(said, service, operation)}"
-        if operation.startswith(("Describe", "Get", "List")):
-            return UnreachableError(f"{prefix}{operation}: no permission to look: {needs}: {said}")
-        said = f"{needs}: {said}"
+        look = operation.startswith(("Describe", "Get", "List"))
+        what = "no permission to look" if look else code
+        return UnreachableError(f"{prefix}{operation}: {what}: {needs}: {said}")
+    if _NO_ROLE.search(said):
+        mend = "create it, and let its trust policy name cloudformation.amazonaws.com"
+        return UnreachableError(f"{prefix}{operation}: {code}: {said}: {mend}")
     return RefusedByAwsError(f"{prefix}{operation}: {code}: {said}", code=code, said=said)
 
 
@@ -126,5 +135,5 @@ def code_of(error: Exception) -> str:
 
 
 def is_transient(reason: str) -> bool:
-    """Say whether a reason that AWS gives for a failed operation is about AWS, not the change."""
+    """Say whether a reason that AWS gives for a failure is about AWS or roles, not the change."""
     return _ABOUT_AWS.search(reason) is not None

@@ -26,6 +26,10 @@ class RefusedError(RolloutError):
     """The target said no, or does not run what it was given. This is a failure of the change."""
 
 
+class DriftedError(RolloutError):
+    """What would change now is not what was previewed; nothing was changed. Preview it again."""
+
+
 class UnreachableError(RolloutError):
     """The target could not be asked. This says nothing about the change, so it never rolls back."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.aws.partitions import partition_of
+
 
 def backend(service: str, *, account: str, region: str) -> Any:
     """Moto's backend of a service."""
@@ -33,11 +35,11 @@ def set_alarm_state(name: str, state: str, *, reason: str, account: str, region:
         alarm.update_state(reason, "{}", state)
 
 
-def read_object(bucket: str, key: str, *, account: str) -> bytes | None:
-    """An object of an account's own bucket, or None."""
+def read_object(bucket: str, key: str, *, account: str, region: str) -> bytes | None:
+    """An object of an account's own bucket in the partition of a region, or None."""
     from moto.s3.models import s3_backends  # noqa: PLC0415 loading a service costs seconds
 
-    found = s3_backends[account]["aws"].get_object(bucket, key)
+    found = s3_backends[account][partition_of(region)].get_object(bucket, key)
     return None if found is None else bytes(found.value)
 
 

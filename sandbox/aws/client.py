@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from sandbox.aws.identity import MANAGEMENT_ACCESS_KEY
+from sandbox.aws.partitions import partition_of
 
 Json = dict[str, Any]
 
@@ -37,7 +38,7 @@ class SandboxAws:
         self.process = process
         self._server: Any = None
         self._session: Any = None
-        self._credentials: dict[tuple[str, str], Json] = {}
+        self._credentials: dict[str, Json] = {}
 
     @classmethod
     def start(cls, *, port: int = 0, log: Path | None = None, python: str | None = None) -> Self:
@@ -233,14 +234,13 @@ class SandboxAws:
         self, service: str, account: str, *, region: str = "eu-central-1", role: str = ROLE_NAME
     ) -> Any:
         """A boto3 client inside an account, by AssumeRole; it does not retry."""
-        known = self._credentials.get((account, role))
+        arn = f"arn:{partition_of(region)}:iam::{account}:role/{role}"
+        known = self._credentials.get(arn)
         soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
         if known is None or known["Expiration"] < soon:
             sts = self.management_client("sts", region=region)
-            answer = sts.assume_role(
-                RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="sandbox-client"
-            )
-            known = self._credentials[account, role] = answer["Credentials"]
+            answer = sts.assume_role(RoleArn=arn, RoleSessionName="sandbox-client")
+            known = self._credentials[arn] = answer["Credentials"]
         return self._client(service, region, known)
 
     def _client(self, service: str, region: str, credentials: Json) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.errors import DriftedError, RefusedError, UnreachableError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import (
@@ -152,7 +152,13 @@ class Fleet:
         return Preview((Difference("Remove", "queue", "AWS::SQS::Queue", self.destructive),))
 
     def apply(
-        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+        self,
+        target: Target,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
     ) -> Progress:
         box = self._ask(target.name)
         if box.operation:
@@ -161,6 +167,8 @@ class Fleet:
             raise RefusedError(f"{target.name}: this attempt has failed")
         if box.running == artifact and box.healthy:
             return Progress(Outcome.DONE, "runs the change already")
+        if expected not in (None, self.preview(target, artifact, token=token).digest):
+            raise DriftedError(f"{target.name} would change otherwise now")
         with mutation():
             asked = self._stop_before(box, "apply", target.name)
             if box.refuses == "at once":

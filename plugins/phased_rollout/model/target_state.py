@@ -80,14 +80,23 @@ class Preview:
     """What a change would do to one target; no differences means nothing to change.
 
     :param irreversible: what a rollback could not bring back, in words
+    :param partial: the digest of a preview that could not see everything, or that is of several
+        parts; what it means is known to its substrate
     """
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
     irreversible: tuple[str, ...] = ()
+    partial: str = ""
 
     @property
     def digest(self) -> str:
+        """Name what people saw: the same of two previews of the same thing, in any order.
+
+        Notes are no part of it. What is must hold no ids and no times.
+        """
+        if self.partial:
+            return self.partial
         return digest_of(
             {
                 "differences": sorted(list(astuple(each)) for each in self.differences),

@@ -15,6 +15,7 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
+from phased_rollout.operators.confirm import expected
 from phased_rollout.operators.hold import hold_while_barred
 from phased_rollout.operators.steps import Step, take_in_turn, wait
 from phased_rollout.operators.tolerance import (
@@ -72,10 +73,14 @@ class ApplyOperator(RolloutOperator):
     def _go_on(self, rollout: Rollout, *, tokens: dict[str, str], failed: dict[str, str]) -> str:
         with no_retry():
             self._allow(rollout)
+        channel = rollout.plan.definition.channel(self.channel)
+        seen = expected(rollout.records, channel)
         step = take_in_turn(
             self._in_order(rollout, tokens),
-            lambda target: self._step(rollout, target, tokens[target.name]),
-            at_once=rollout.plan.definition.channel(self.channel).starts_at_once,
+            lambda target: self._step(
+                rollout, target, tokens[target.name], seen=seen.get(target.name)
+            ),
+            at_once=channel.starts_at_once,
         )
         for name, progress in step.ended.items():
             self.log.info("%s: %s", name, progress.reason)
@@ -119,7 +124,7 @@ class ApplyOperator(RolloutOperator):
         targets = rollout.targets(self.channel, names)
         return sorted(targets, key=lambda target: target.name not in started)
 
-    def _step(self, rollout: Rollout, target: Target, token: str) -> Progress:
+    def _step(self, rollout: Rollout, target: Target, token: str, *, seen: str | None) -> Progress:
         if is_excepted(rollout, self.channel, target.name):
             return give_back(rollout, self.channel, target)
         substrate, records = rollout.substrate, rollout.records
@@ -132,7 +137,7 @@ class ApplyOperator(RolloutOperator):
             records.capture(state, channel=self.channel, target=target.name, at=now())
         guard = rollout.mutation(target, allow=lambda: self._allow(rollout), clock=now)
         try:
-            progress = substrate.apply(target, artifact, token=token, mutation=guard)
+            progress = substrate.apply(target, artifact, token=token, mutation=guard, expected=seen)
             if progress.outcome is Outcome.WAITING:
                 return progress
             unchanged = progress.outcome is Outcome.UNCHANGED

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from phased_rollout.errors import (
+    DriftedError,
     HeldError,
     LockedError,
     NoTurnError,
@@ -23,6 +24,8 @@ from phased_rollout.triggers.operation import OperationTrigger
 LOOK_AGAIN = timedelta(minutes=10)
 FIRST_POLL = 2.0
 """Seconds; Airflow loses a deferral that ends sooner than about two seconds."""
+_NO_FAILURE = "which is no failure of the change"
+_ASK = "to see what would change now, and to be asked, clear enter of its channel with downstream"
 UNREACHABLE_POLL = 30.0
 """Seconds until a target that does not answer is asked again."""
 
@@ -68,7 +71,9 @@ def take(targets: Iterable[Target], step: Callable[[Target], Progress]) -> Step:
         elif isinstance(answer, HeldError):
             taken.held[name] = str(answer)
         elif isinstance(answer, UnreachableError):
-            taken.unreachable[name] = str(answer)
+            taken.unreachable[name] = f"cannot be reached, {_NO_FAILURE}: {answer}"
+        elif isinstance(answer, DriftedError):
+            taken.unreachable[name] = f"is left as it is, {_NO_FAILURE}: {answer}; {_ASK}"
         else:
             taken.failed[name] = answer
     return taken
@@ -108,7 +113,7 @@ def wait(
     for name, reason in (*step.waiting.items(), *step.queued.items(), *step.held.items()):
         task.log.info("%s: %s", name, reason)
     for name, reason in step.unreachable.items():
-        text = f"{name} cannot be reached, which is no failure of the change: {reason}"
+        text = f"{name} {reason}"
         task.log.warning("holding: %s", text)
         rollout.records.hold(text, at=now(), channel=channel)
     pending = {name: tokens[name] for name in (*step.waiting, *step.unreachable)}

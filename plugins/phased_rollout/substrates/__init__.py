@@ -42,9 +42,20 @@ class Substrate(Protocol):
         """Ask the target what would change, and leave nothing behind."""
 
     def apply(
-        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+        self,
+        target: Target,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
     ) -> Progress:
         """Take the next step towards running the artifact; call again until it is not WAITING.
+
+        ``expected`` is the digest of the Preview that people saw; None compares nothing. When the
+        target would do something else now, nothing is changed and DriftedError is raised, which
+        tells the differences: for each part of a target right before that part is changed. What is
+        destructive and was not previewed is never done.
 
         Idempotent by ``token`` (one attempt at one target): a target that runs the artifact is left
         alone, a lost reply is reconciled by reading, an attempt that failed raises RefusedError

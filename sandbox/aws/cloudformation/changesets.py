@@ -16,7 +16,7 @@ from sandbox.aws.cloudformation.intake import (
     stack_name,
 )
 from sandbox.aws.cloudformation.model import ChangeSet, Desired, Json, Region, Stack
-from sandbox.aws.cloudformation.nested_sets import drop_nested, look_into_nested
+from sandbox.aws.cloudformation.nested_sets import drop_nested, has_nested, look_into_nested
 from sandbox.aws.cloudformation.registry import (
     find_change_set,
     find_stack,
@@ -137,10 +137,25 @@ class ChangeSets:
                 "InvalidChangeSetStatus",
                 "An operation on this ChangeSet is currently in progress.",
             )
-        if stack.change_sets.get(change_set.name) is change_set:
+        if change_set.status in ("DELETE_PENDING", "DELETE_IN_PROGRESS"):
+            return {}
+        if has_nested(change_set):
+            self._delete_later(region, stack, change_set)
+        elif stack.change_sets.get(change_set.name) is change_set:
             del stack.change_sets[change_set.name]
-            drop_nested(region, change_set)
         return {}
+
+    def _delete_later(self, region: Region, stack: Stack, change_set: ChangeSet) -> None:
+        """A hierarchy of change sets is deleted in its own time."""
+        change_set.status, change_set.execution_status = "DELETE_PENDING", "UNAVAILABLE"
+
+        def finish() -> None:
+            with region.lock:
+                if stack.change_sets.get(change_set.name) is change_set:
+                    del stack.change_sets[change_set.name]
+                    drop_nested(region, change_set)
+
+        self.engine.after(region.account, 1 / 3, finish)
 
     def execute(self, region: Region, params: Json) -> Json:
         stack, change_set = need_change_set(region, params)

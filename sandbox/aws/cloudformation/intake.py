@@ -45,7 +45,7 @@ def stack_name(params: Mapping[str, Any]) -> str:
     return name
 
 
-def template_text(params: Mapping[str, Any], *, current: Desired | None, account: str) -> str:
+def template_text(params: Mapping[str, Any], *, current: Desired | None, region: Region) -> str:
     """The text of the template, from the body, a bucket, or the stack itself."""
     body, url = params.get("TemplateBody"), params.get("TemplateURL")
     previous = flag(params, "UsePreviousTemplate")
@@ -59,7 +59,7 @@ def template_text(params: Mapping[str, Any], *, current: Desired | None, account
             )
         return str(body)
     if url is not None:
-        return _from_bucket(str(url), account=account)
+        return _from_bucket(str(url), region)
     if current is None:
         raise validation_error(
             "Cannot specify usePreviousTemplate as true for a changeSetType CREATE"
@@ -67,7 +67,7 @@ def template_text(params: Mapping[str, Any], *, current: Desired | None, account
     return current.text
 
 
-def _from_bucket(url: str, *, account: str) -> str:
+def _from_bucket(url: str, region: Region) -> str:
     """Read with the caller's rights, so never another account's bucket."""
     parts = urlsplit(url)
     host = _S3_HOST.fullmatch(parts.hostname or "")
@@ -78,9 +78,9 @@ def _from_bucket(url: str, *, account: str) -> str:
     owner = buckets.owner_of(bucket)
     if owner is None:
         raise _s3_error("The specified bucket does not exist")
-    if owner != account:
+    if owner != region.account:
         raise _s3_error("Access Denied")
-    content = backends.read_object(bucket, key, account=account)
+    content = backends.read_object(bucket, key, account=region.account, region=region.name)
     if content is None:
         raise _s3_error("The specified key does not exist.")
     if len(content) > MAX_URL_BYTES:
@@ -102,7 +102,7 @@ def read_desired(
     is missing only once they were expanded.
     """
     current = stack.desired
-    text = template_text(params, current=current, account=region.account)
+    text = template_text(params, current=current, region=region)
     template = parse_template(text)
     capabilities = tuple(listed(params, "Capabilities") or ())
     if not (reviewed and template.get("Transform")) and (

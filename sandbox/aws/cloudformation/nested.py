@@ -32,7 +32,7 @@ class NestedStacks:
 
     def create(self, logical_id: str, *, properties: Json, tags: dict[str, Any]) -> Resource:
         """A new nested stack; one that fails is deleted again. Raises ``ProvisionError``."""
-        child = self.region.add(self._name(logical_id), "CREATE_IN_PROGRESS")
+        child = self.region.add(nested_name(self.parent, logical_id), "CREATE_IN_PROGRESS")
         child.parent, child.token = self.parent, self.parent.token
         try:
             child.desired = nested_desired(
@@ -41,16 +41,19 @@ class NestedStacks:
         except AwsError as error:
             del self.region.stacks[child.name], self.region.archive[child.arn]
             raise PlainError(error.message) from error
+        made = Resource(logical_id, STACK_TYPE, child.arn, properties, tags, child,
+                        "CREATE_COMPLETE")  # fmt: skip
         child.enter("CREATE_IN_PROGRESS", reason="User Initiated")
         operation = self.begin(self.region, child, child.desired)
         if failure := operation.attempt():
             child.enter("CREATE_FAILED", reason=failure)
             operation.roll_back()
             self._gone(child)
-            raise PlainError(f"Embedded stack {child.arn} was not successfully created: {failure}")
+            raise PlainError(
+                f"Embedded stack {child.arn} was not successfully created: {failure}", resource=made
+            )
         child.enter("CREATE_COMPLETE")
-        return Resource(logical_id, STACK_TYPE, child.arn, properties, tags, child,
-                        "CREATE_COMPLETE")  # fmt: skip
+        return made
 
     def update(self, resource: Resource, *, properties: Json, tags: dict[str, Any]) -> Resource:
         """The nested stack with what its template says now, wherever that lies."""
@@ -127,8 +130,10 @@ class NestedStacks:
         child.enter("DELETE_COMPLETE")
         self.region.remove(child)
 
-    def _name(self, logical_id: str) -> str:
-        return f"{self.parent.name[:60]}-{logical_id[:40]}-{secrets.token_hex(6).upper()}"
+
+def nested_name(parent: Stack, logical_id: str) -> str:
+    """The name that a nested stack is given, another one each time."""
+    return f"{parent.name[:60]}-{logical_id[:40]}-{secrets.token_hex(6).upper()}"
 
 
 def nested_desired(

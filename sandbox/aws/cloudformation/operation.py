@@ -109,8 +109,8 @@ class Operation:
             ):
                 self._modify(current, wanted, properties=properties, tags=tags)
         except (ProvisionError, AwsError) as error:
-            reason = str(error)
-            self._event(logical_id, wanted.type, f"{verb}_FAILED", resource=current, reason=reason)
+            reason, known = str(error), current or getattr(error, "resource", None)
+            self._event(logical_id, wanted.type, f"{verb}_FAILED", resource=known, reason=reason)
             raise ResourceError(logical_id, verb) from error
 
     def _create(self, logical_id: str, wanted: Wanted, *, properties: Any, tags: Any) -> Resource:

@@ -22,6 +22,8 @@ _SUFFIX = string.ascii_uppercase + string.digits
 class ProvisionError(Exception):
     """A resource handler's failure; the text is CloudFormation's reason."""
 
+    resource: Resource | None = None  # what was made before it failed
+
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(
             f'Resource handler returned message: "{message}" '
@@ -32,8 +34,9 @@ class ProvisionError(Exception):
 class PlainError(ProvisionError):
     """A failure that CloudFormation itself words, not a resource handler."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, resource: Resource | None = None) -> None:
         Exception.__init__(self, message)
+        self.resource = resource
 
 
 class Provisioner:

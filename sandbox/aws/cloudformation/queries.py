@@ -61,7 +61,7 @@ class Queries:
         if params.get("StackName"):
             text = str(self.template(region, {"StackName": params["StackName"]})["TemplateBody"])
         else:
-            text = template_text(params, current=None, account=region.account)
+            text = template_text(params, current=None, region=region)
         template = parse_template(text)
         types = sorted({resource["Type"] for resource in template["Resources"].values()})
         return {
@@ -73,7 +73,7 @@ class Queries:
         }
 
     def validate(self, region: Region, params: Json) -> Json:
-        template = parse_template(template_text(params, current=None, account=region.account))
+        template = parse_template(template_text(params, current=None, region=region))
         keys = ("ParameterKey", "DefaultValue", "NoEcho", "Description")
         return {
             "Parameters": [{k: p[k] for k in keys} for p in described_parameters(template)],

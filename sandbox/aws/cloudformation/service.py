@@ -22,7 +22,7 @@ class CloudFormation:
     """The service in every account and region."""
 
     def __init__(self, *, engine: Engine) -> None:
-        self.registry, self._denials = Registry(), engine.denials
+        self.registry = Registry()
         change_sets, stacks = ChangeSets(engine), Stacks(engine)
         queries = Queries(engine.pace)
         self._writers: dict[str, Handler] = {
@@ -64,8 +64,6 @@ class CloudFormation:
             raise access_denied(
                 caller=caller.arn, action=f"cloudformation:{operation}", resource=resource
             )
-        if operation in self._writers:
-            self._check_pass_role(params, caller)
         handler = self._writers.get(operation) or self._readers.get(operation)
         if handler is None:
             message = f"Could not find operation {operation} for version 2010-05-15"
@@ -73,11 +71,3 @@ class CloudFormation:
         place = self.registry.region(caller.account, region)
         with place.lock:
             return handler(place, params)
-
-    def _check_pass_role(self, params: Json, caller: Caller) -> None:
-        """Refuse a service role that the caller may not hand on: a denial of the action pass."""
-        role = str(params.get("RoleARN") or "")
-        if role and self._denials.reason(
-            account=caller.account, resource_type="AWS::IAM::Role", logical_id=role, action="pass"
-        ):
-            raise access_denied(caller=caller.arn, action="iam:PassRole", resource=role)

@@ -11,7 +11,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from phased_rollout.model.definition import Concurrency, Waves
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
+from phased_rollout.model.target_state import (
+    Artifact,
+    Difference,
+    Outcome,
+    Preview,
+    Progress,
+    TargetState,
+)
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.records import RolloutRecords
 from tests.builders import a_channel
@@ -100,6 +107,25 @@ def test_a_refusal_does_not_wait_for_a_target_that_cannot_be_reached(
     substrate.refuses.add("playground-2")
     with pytest.raises(AirflowFailException, match="playground-2 says no"):
         apply().execute(CONTEXT)
+
+
+def test_a_target_that_would_change_otherwise_than_was_previewed_is_left_as_it_is(
+    store: Path, substrate: FakeSubstrate
+) -> None:
+    records = entered()
+    seen = dict.fromkeys(TARGETS, Preview().digest)
+    records.add(Kind.PREVIEWED, at=datetime.now(UTC), targets=seen, differences=[], authorize=[])
+    substrate.previews["playground-2"] = Preview((Difference("Remove", "Table", "T"),))
+    with pytest.raises(TaskDeferred) as held:
+        apply().execute(CONTEXT)
+    assert substrate.calls == ["apply playground-1"]
+    assert list(held.value.trigger.tokens) == ["playground-2"]
+    [reason] = [r["reason"] for r in records.details(Kind.HELD)]
+    assert reason == (
+        "playground-2 is left as it is, which is no failure of the change: playground-2 would "
+        "change otherwise now; to see what would change now, and to be asked, clear enter of its "
+        "channel with downstream"
+    )
 
 
 def test_an_operation_of_somebody_else_is_waited_for(store: Path, substrate: FakeSubstrate) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.sandbox.conftest import eventually
 from tests.unit.sandbox.looks import actions, resource_changes, statuses
 
 CHILD = """
@@ -107,7 +108,49 @@ def test_deleting_a_change_set_deletes_those_of_nested_stacks(account, nest):
     child = nest.child["StackName"]
     assert len(account.cfn.list_change_sets(StackName=child)["Summaries"]) == 1
     account.cfn.delete_change_set(ChangeSetName=change["ChangeSetId"])
+    gone(account, change)
     assert account.cfn.list_change_sets(StackName=child)["Summaries"] == []
+
+
+def gone(account, change):
+    """Wait until a hierarchy of change sets is deleted."""
+
+    def left():
+        found = account.cfn.list_change_sets(StackName=change["StackId"])["Summaries"]
+        assert [each["Status"] for each in found] in ([], ["DELETE_PENDING"])
+        return not found
+
+    eventually(left)
+
+
+def test_a_nested_stack_that_is_yet_to_be_created_is_reviewed_and_goes_with_its_change_set(
+    account, nest
+):
+    change = account.change_set(
+        nest.parent, name="new", ChangeSetType="CREATE", IncludeNestedStacks=True
+    )
+    (shown,) = [c for c in resource_changes(change) if c["LogicalResourceId"] == "Child"]
+    inner = account.evaluated(shown["ChangeSetId"])
+    assert actions(inner) == [("Add", "P")]
+    assert account.stack(inner["StackId"])["StackStatus"] == "REVIEW_IN_PROGRESS"
+    account.cfn.delete_change_set(ChangeSetName=change["ChangeSetId"])
+    gone(account, change)
+    assert account.stack(inner["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+
+
+def test_a_change_set_fails_with_that_of_a_nested_stack(account, nest):
+    account.create(nest.parent)
+    role = "\n  R: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}\nOutputs"
+    nest.put(CHILD.replace("\nOutputs", role))
+    change = account.change_set(IncludeNestedStacks=True)
+    (inner,) = account.cfn.list_change_sets(StackName=nest.child["StackName"])["Summaries"]
+    said = "Requires capabilities : [CAPABILITY_IAM]"
+    assert (inner["Status"], inner["StatusReason"]) == ("FAILED", said)
+    assert (change["Status"], change["StatusReason"]) == (
+        "FAILED",
+        f"Nested change set {inner['ChangeSetId']} was not successfully created: "
+        "Currently in FAILED.",
+    )
 
 
 def test_a_failure_within_a_nested_stack_rolls_the_parent_back(account, nest):

@@ -92,23 +92,6 @@ def test_what_a_macro_made_needs_capabilities_only_once_it_is_expanded(account, 
     assert (found["Status"], found["StatusReason"]) == ("FAILED", said)
 
 
-def test_a_service_role_has_to_be_passed(aws, account, refused):
-    denial = aws.deny(
-        account=account.id,
-        resource_type="AWS::IAM::Role",
-        logical_id="role/cfn",
-        actions=("pass",),
-    )
-    role = f"arn:aws:iam::{account.id}:role/"
-    sent = {"StackName": "baseline", "TemplateBody": TOPIC}
-    code, said = refused(account.cfn.create_stack, **sent, RoleARN=f"{role}cfn")
-    assert code == "AccessDenied"
-    assert said.endswith(f"not authorized to perform: iam:PassRole on resource: {role}cfn")
-    account.cfn.create_stack(**sent, RoleARN=f"{role}other")
-    assert account.settled() == "CREATE_COMPLETE"
-    aws.clear_denials(denial)
-
-
 def test_characters_beyond_ascii_come_back_as_question_marks(account):
     account.create(TOPIC + "# Gerät\n")
     assert account.cfn.get_template(StackName="baseline")["TemplateBody"] == TOPIC + "# Ger?t\n"
@@ -122,3 +105,15 @@ def test_what_a_failed_rollback_could_not_delete_goes_with_the_stack(aws, accoun
     aws.clear_denials(stuck)
     account.cfn.delete_stack(StackName="baseline")
     until(lambda: account.client("sns").list_topics()["Topics"] == [])
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_a_template_comes_from_a_bucket_of_the_regions_own_partition(aws, account, region):
+    s3 = aws.client("s3", account.id, region=region)
+    where = {"LocationConstraint": region}
+    s3.create_bucket(Bucket=f"abroad-{account.id}", CreateBucketConfiguration=where)
+    s3.put_object(Bucket=f"abroad-{account.id}", Key="t", Body=TOPIC.encode())
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    cfn = aws.client("cloudformation", account.id, region=region)
+    url = f"https://s3.{region}.{suffix}/abroad-{account.id}/t"
+    assert cfn.validate_template(TemplateURL=url)["Parameters"] == []

@@ -27,9 +27,11 @@ from tests.unit.substrates.conftest import REGION, World
 ACCESS = Access(connection="aws", account="111122223333", region="eu-central-1")
 
 
-def replied(code: str, operation: str = "CreateChangeSet", status: int = 400) -> ClientError:
+def replied(
+    code: str, operation: str = "CreateChangeSet", status: int = 400, said: str = "words"
+) -> ClientError:
     reply = {
-        "Error": {"Code": code, "Message": "words"},
+        "Error": {"Code": code, "Message": said},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
     return ClientError(reply, operation)
@@ -49,6 +51,10 @@ def replied(code: str, operation: str = "CreateChangeSet", status: int = 400) ->
         replied("UnrecognizedClientException"),
         replied("AccessDenied", "AssumeRole", status=403),
         replied("AccessDenied", "DescribeStacks", status=403),
+        replied("AccessDenied", "ExecuteChangeSet", status=403),
+        replied(
+            "ValidationError", said="Role arn:aws:iam::1:role/x is invalid or cannot be assumed"
+        ),
         ReadTimeoutError(endpoint_url="x"),
         ConnectTimeoutError(endpoint_url="x"),
         EndpointConnectionError(endpoint_url="x"),
@@ -63,7 +69,6 @@ def test_what_says_nothing_about_the_change_is_unreachable(error: Exception) -> 
 @pytest.mark.parametrize(
     "error",
     [
-        replied("AccessDenied", status=403),
         replied("ValidationError"),
         replied("InsufficientCapabilitiesException"),
         replied("LimitExceededException"),

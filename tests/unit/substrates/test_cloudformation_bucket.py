@@ -84,7 +84,7 @@ def test_a_bucket_of_somebody_else_is_never_written(aws: Any, world: World) -> N
     stranger = World(aws)
     create(stranger, "a-common-name")
     world.options["bucket"] = "a-common-name"
-    with pytest.raises(RefusedError, match=r"AccessDenied.*'a-common-name': create it in this"):
+    with pytest.raises(UnreachableError, match=r"AccessDenied.*'a-common-name': create it in this"):
         world.apply(world.artifact(LONG))
     found = stranger.client_of("s3").list_objects_v2(Bucket="a-common-name")
     assert found["KeyCount"] == 0
@@ -114,7 +114,9 @@ def test_the_url_is_one_of_the_regions_partition(region: str, host: str) -> None
 
 def test_a_bucket_that_is_not_there_is_named_with_what_to_do(world: World) -> None:
     world.options["bucket"] = "nowhere-{account}"
-    with pytest.raises(RefusedError, match=rf"does not exist.*nowhere-{world.account}.*PutObject"):
+    with pytest.raises(
+        UnreachableError, match=rf"does not exist.*nowhere-{world.account}.*PutObject"
+    ):
         world.substrate.preview(world.target, world.artifact(LONG), token="aaaa-p")
     assert world.status() is None
 

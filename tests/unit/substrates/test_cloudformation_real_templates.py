@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from phased_rollout.errors import RefusedError
+from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Outcome, TargetState
 from tests.unit.substrates.conftest import TEMPLATE, World
 
@@ -159,13 +159,36 @@ def test_the_service_role_is_passed_to_create_restore_and_delete(world: World) -
 
 def test_without_leave_to_pass_the_service_role_nothing_happens(world: World) -> None:
     world.options["service_role"] = "cloudformation"
-    world.aws.deny(
-        account=world.account, resource_type="AWS::IAM::Role", actions=("pass",), reason="no"
-    )
-    for act in (preview, World.apply):
-        with pytest.raises(RefusedError, match=r"iam:PassRole on resource: .*; let the role of"):
-            act(world, world.artifact())
+    world.aws.ban("iam:PassRole", account=world.account)
+    try:
+        for act in (preview, World.apply):
+            with pytest.raises(UnreachableError, match=r"role 'rollout' needs iam:PassRole: User"):
+                act(world, world.artifact())
+    finally:
+        world.aws.clear_bans()
     assert world.status() is None
+    assert world.apply(world.artifact()).outcome is Outcome.DONE
+
+
+def test_a_service_role_that_cannot_be_assumed_holds_and_is_no_refusal(world: World) -> None:
+    arn = f"arn:aws:iam::{world.account}:role/cloudformation"
+    world.apply(world.artifact(), token="0000-1")
+    before = world.read()
+    changed = world.artifact(given={"Level": "debug"})
+    world.apply(changed)
+    world.options["service_role"] = "cloudformation"
+    world.aws.role(arn, absent=True)
+    again = world.artifact(given={"Level": "warn"})
+    for act in (
+        lambda: preview(world, again),
+        lambda: world.apply(again, token="aaaa-2"),
+        lambda: world.restore(before, changed),
+    ):
+        with pytest.raises(UnreachableError, match=r"cannot be assumed: create it, and let its"):
+            act()
+    assert world.left() == []
+    world.aws.role(arn, absent=False)
+    assert world.restore(before, changed).outcome is Outcome.DONE
 
 
 def test_a_change_owns_the_tags_of_its_stack_and_the_preview_names_those_it_removes(

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from phased_rollout.errors import ChangeError, ConfigError, RefusedError, UnreachableError
+from phased_rollout.errors import (
+    ChangeError,
+    ConfigError,
+    RefusedError,
+    UnreachableError,
+)
 from phased_rollout.model.target_state import Artifact, Difference, Outcome, TargetState
 from phased_rollout.substrates.cloudformation import CloudFormationSubstrate
 from tests.unit.substrates.conftest import APPLY, RESTORE, World, killed_after
@@ -254,6 +259,50 @@ def test_what_cloudformation_calls_no_change_in_one_stack_is_no_failure(world: W
     assert world.apply(wanted).outcome is Outcome.UNCHANGED
     assert values(world) == ["a-a", "a-b"]
     assert world.started("base") == ["CREATE"]
+
+
+def test_a_stack_without_change_is_not_asked_again_at_each_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phased_rollout.substrates.cloudformation.steps.STEP", 0.0)
+    world.several("base", "app", "last")
+    files = {**FILES, "last.yaml": PARAMETER.format(name="last", own="Last")}
+    world.apply(world.artifact(files=files), token="0000-1")
+    world.aws.clear_calls()
+    files["base.yaml"] = "# a comment\n" + FILES["base.yaml"]
+    wanted = world.artifact(files=files, given={"App": "b", "Last": "b"})
+    assert world.apply(wanted).outcome is Outcome.UNCHANGED
+    made = [stack for operation, stack in mutations_of(world) if operation == "CreateChangeSet"]
+    assert made == ["base", "app", "last"]
+
+
+def test_a_stack_without_change_that_somebody_changes_meanwhile_is_asked_again(
+    world: World,
+) -> None:
+    world.apply(change(world), token="0000-1")
+    commented = {**FILES, "base.yaml": "# a comment\n" + FILES["base.yaml"]}
+    wanted = world.artifact(files=commented, given={"App": "b"})
+    assert world.apply(wanted).outcome is Outcome.UNCHANGED
+    world.client.update_stack(
+        StackName="base",
+        UsePreviousTemplate=True,
+        Parameters=[{"ParameterKey": "Base", "ParameterValue": "theirs"}],
+    )
+    world.settle("base")
+    assert world.apply(wanted).outcome is Outcome.DONE
+    assert values(world) == ["a-a", "a-b"]
+
+
+def previewed(world: World, artifact: Any) -> Any:
+    return world.substrate.preview(world.target, artifact, token="aaaa-p")
+
+
+def test_all_stacks_that_refuse_a_preview_are_told(world: World) -> None:
+    broken = {name: text + "Outputs: {O: {Value: !Ref Gone}}\n" for name, text in FILES.items()}
+    wanted = world.artifact(files=broken)
+    with pytest.raises(RefusedError, match=r"base: .*\[Gone\].*\napp: .*\[Gone\]"):
+        previewed(world, wanted)
+    assert (world.status("base"), world.status("app")) == (None, None)
 
 
 def test_a_parameter_goes_to_the_templates_that_declare_it(world: World) -> None:

@@ -12,19 +12,18 @@ from phased_rollout.aws import AccountHook
 from phased_rollout.aws_errors import RefusedByAwsError
 from phased_rollout.changes import IN_A_REQUEST
 from phased_rollout.errors import UnreachableError
+from phased_rollout.substrates.cloudformation import events
 from phased_rollout.substrates.cloudformation.bucket import keep
 from phased_rollout.substrates.cloudformation.remedies import mended
 from phased_rollout.substrates.cloudformation.stack import ChangeSet, Operation, Stack
 
-_EVENTS_LOOKED_AT = 300  # to find out whether an operation was ours
-_EVENTS_OF_ONE = 5000  # of an operation that was
-_STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 _NO_SUCH_SET = ("ChangeSetNotFound", "ChangeSetNotFoundException")
 _MADE_ALREADY = ("AlreadyExistsException", "TokenAlreadyExistsException")
 _BUSY = ("InvalidChangeSetStatus", "InvalidChangeSetStatusException")
 _MAYBE_STARTED = (*_BUSY, *_NO_SUCH_SET)
 _PAUSE, _LONGER, _LONGEST = 0.1, 1.6, 0.5  # seconds between two looks: first, factor, longest
 _GRACE = 1.0  # seconds in which what was just done has to show
+_UNNEST = 30.0  # seconds in which the nested ChangeSets of one that is deleted go too
 _T = TypeVar("_T")
 
 
@@ -103,8 +102,12 @@ class StackApi:
         found = [ChangeSet.of(summary) for summary in pages]
         return [each for each in found if not each.status.startswith("DELETE_")]
 
-    def create_set(self, name: str, *, stack: Stack | None, body: Mapping[str, Any]) -> ChangeSet:
+    def create_set(
+        self, name: str, *, stack: Stack | None, body: Mapping[str, Any], nested: bool = False
+    ) -> ChangeSet:
         """Create a ChangeSet; one whose reply was lost is found again by its name.
+
+        With ``nested`` it has ChangeSets of the nested stacks too, which are deleted with it.
 
         The name is what makes it the only one. A token of the same name might stand for one that
         was deleted meanwhile, so each has its own.
@@ -126,6 +129,7 @@ class StackApi:
             ],
             "Tags": [{"Key": key, "Value": value} for key, value in sorted(body["tags"].items())],
             "Capabilities": list(body["capabilities"]),
+            **({"IncludeNestedStacks": True} if nested else {}),
             **self._role,
         }
         try:
@@ -159,7 +163,7 @@ class StackApi:
         )
 
     def delete_set(self, change_set: ChangeSet) -> None:
-        """Delete a ChangeSet that was not executed."""
+        """Delete a ChangeSet that was not executed; with nested ones that takes AWS a while."""
         try:
             self.hook.call("delete_change_set", ChangeSetName=change_set.arn)
         except RefusedByAwsError as error:
@@ -171,6 +175,8 @@ class StackApi:
             found = self.find_set(change_set.arn)
             if found and not found.status.startswith("DELETE_"):
                 raise
+        if change_set.has_nested or change_set.failed_inside:
+            poll(lambda: self.find_set(change_set.arn), until=lambda f: f is None, seconds=_UNNEST)
 
     def execute(self, change_set: ChangeSet, *, client_token: str) -> None:
         """Execute a ChangeSet once; a lost reply is settled by looking whether it started."""
@@ -228,30 +234,11 @@ class StackApi:
 
     def operation(self, stack_arn: str, *, token: str | None = None) -> Operation | None:
         """Give the operation with that token, or the latest; None when the events tell of none."""
-        ours: list[dict[str, Any]] = []
-        events = self.hook.pages("describe_stack_events", "StackEvents", StackName=stack_arn)
-        for number, event in enumerate(events):
-            if number >= (_EVENTS_OF_ONE if ours else _EVENTS_LOOKED_AT):
-                break
-            own = event.get("PhysicalResourceId") == stack_arn
-            if token is None and own:
-                token = event.get("ClientRequestToken") or ""
-            if token is not None and (event.get("ClientRequestToken") or "") == token:
-                ours.append(event)
-                if own and event["ResourceStatus"] in _STARTS:
-                    break
-        return Operation.of(ours, stack_arn)
+        return events.operation(self.hook, stack_arn, token=token)
 
     def created_by(self, stack_arn: str) -> str:
         """Give the client request token of the operation that created the stack, or nothing."""
-        created = ""
-        for event in self.hook.pages("describe_stack_events", "StackEvents", StackName=stack_arn):
-            if (
-                event.get("PhysicalResourceId") == stack_arn
-                and event["ResourceStatus"] == "CREATE_IN_PROGRESS"
-            ):
-                created = event.get("ClientRequestToken") or ""
-        return created
+        return events.created_by(self.hook, stack_arn)
 
 
 def _is_missing(error: RefusedByAwsError) -> bool:

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from phased_rollout.aws import AccountHook
 from phased_rollout.aws_errors import RefusedByAwsError
+from phased_rollout.errors import UnreachableError
 
 PREFIX = "phased-rollout/"
 
@@ -28,12 +29,10 @@ def keep(hook: AccountHook, bucket: str, text: str) -> str:
             Body=content,
             ExpectedBucketOwner=access.account,
         )
-    except RefusedByAwsError as error:
-        raise RefusedByAwsError(
+    except (RefusedByAwsError, UnreachableError) as error:
+        raise UnreachableError(
             f"{error}: the template is too long for a request and goes through the bucket {name!r}:"
-            " create it in this account and region, and let the role s3:PutObject and s3:GetObject",
-            code=error.code,
-            said=error.said,
+            " create it in this account and region, and let the role s3:PutObject and s3:GetObject"
         ) from error
     suffix = "amazonaws.com.cn" if access.region.startswith("cn-") else "amazonaws.com"
     return f"https://s3.{access.region}.{suffix}/{name}/{key}"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.target_state import Artifact, TargetState
+from phased_rollout.substrates.cloudformation.stack import NESTED
 from phased_rollout.substrates.cloudformation.template import parsed, recovered, too_long
 
 _RETAINING = ("Retain", "RetainExceptOnCreate")
+_NAMES_CONTENT = re.compile(
+    r"[?&]versionId=\w|(?<![0-9a-f])[0-9a-f]{32,}(?![0-9a-f])", re.IGNORECASE
+)
 
 
 def irreversible(
@@ -25,7 +30,7 @@ def irreversible(
 
     :param changes: the ResourceChanges of the ChangeSet
     """
-    policies = _policies(artifact)
+    policies = {name: each.get("DeletionPolicy") for name, each in _resources(artifact).items()}
     for change in changes:
         name = f"{change['LogicalResourceId']} ({change.get('ResourceType', '')})"
         if change.get("PolicyAction") in ("Retain", "ReplaceAndRetain"):
@@ -35,20 +40,49 @@ def irreversible(
             )
         if change["Action"] == "Add" and policies.get(change["LogicalResourceId"]) in _RETAINING:
             yield f"{name} is retained: a rollback leaves what was created, and no stack manages it"
+    for name, url in sorted(_mutable(artifact) | _mutable(state.running)):
+        yield (
+            f"{name} ({NESTED}): the content of {url} may change under the same address: a "
+            "rollback may bring back another than ran before, and a new content alone is not "
+            "rolled out: put a version or a digest into the address"
+        )
     if state.running:
         yield from _of_the_stack(state.running, artifact, has_bucket=has_bucket)
 
 
-def _policies(artifact: Artifact) -> dict[str, Any]:
+def _resources(artifact: Artifact) -> dict[str, dict[str, Any]]:
     try:
         resources = parsed(artifact.body["template"])["Resources"]
     except ChangeError:  # CloudFormation took it, so it is a template all the same
         return {}
+    return {name: each for name, each in resources.items() if isinstance(each, dict)}
+
+
+def _mutable(artifact: Artifact | None) -> set[tuple[str, str]]:
+    """Name the nested stacks whose template is at an address that does not name its content."""
+    if artifact is None:
+        return set()
     return {
-        name: resource.get("DeletionPolicy")
-        for name, resource in resources.items()
-        if isinstance(resource, dict)
+        (name, url.partition("?")[0])
+        for name, resource in _resources(artifact).items()
+        if resource.get("Type") == NESTED
+        and (url := _address(resource.get("Properties"), artifact.body["parameters"]))
+        and not _NAMES_CONTENT.search(url.split("/", 3)[-1])
     }
+
+
+def _address(properties: Any, parameters: Mapping[str, str]) -> str:
+    """Give the TemplateURL as far as it can be told; empty when it is put together otherwise.
+
+    A short intrinsic reads as its bare value, so ``!Ref Url`` is the name of a parameter.
+    """
+    value = properties.get("TemplateURL") if isinstance(properties, dict) else None
+    if isinstance(value, dict):
+        value = value.get("Ref") or value.get("Fn::Sub")
+    text = value if isinstance(value, str) else ""
+    text = parameters.get(text, text)
+    text = re.sub(r"\$\{(\w+)\}", lambda found: parameters.get(found[1], found[0]), text)
+    return text if "://" in text else ""
 
 
 def _of_the_stack(earlier: Artifact, artifact: Artifact, *, has_bucket: bool) -> Iterator[str]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Artifact, Outcome, Preview, Progress, TargetState
 from phased_rollout.substrates import Mutation
 from phased_rollout.substrates.cloudformation.api import StackApi
+from phased_rollout.substrates.cloudformation.binding import Bound
 from phased_rollout.substrates.cloudformation.preview import preview
 from phased_rollout.substrates.cloudformation.restore import (
     drop_unexecuted,
     to_absence,
     to_earlier,
 )
+from phased_rollout.substrates.cloudformation.stack import Stack
 from phased_rollout.substrates.cloudformation.states import (
     Names,
     differing,
     state_of,
+    unchanged,
     waiting,
     words_of,
 )
@@ -35,23 +40,45 @@ class OneStack:
         """Read what the stack runs."""
         return state_of(self.api, self.api.describe())
 
-    def busy(self) -> Progress | None:
-        """Say that an operation is under way, if one is."""
-        stack = self.api.describe()
-        return waiting(stack) if stack and stack.in_progress else None
+    def look(self) -> Stack | None:
+        """Give the stack, cheaply."""
+        return self.api.describe()
+
+    def begun(self, stack: Stack | None, *, token: str) -> datetime | None:
+        """Give the moment at which this attempt began to change the stack, if it has."""
+        name = Names(token).attempt
+        if stack and f"/{name}/" in stack.executed:
+            return stack.changed_at
+        found = self.api.find_set(name, stack=stack) if stack else None
+        return found.created_at if found else None
 
     def preview(self, artifact: Artifact, *, token: str) -> Preview:
         """Ask CloudFormation by a ChangeSet of its own, and leave nothing behind."""
         return preview(self.api, artifact, names=Names(token))
 
-    def apply(self, artifact: Artifact, *, token: str, mutation: Mutation) -> Progress:
-        """Take the next step: ChangeSet, execution, read back."""
+    def apply(
+        self,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
+        passed: Callable[[Stack], bool] | None = None,
+    ) -> Progress:
+        """Take the next step: ChangeSet, execution, read back.
+
+        :param passed: says of a stack that differs whether this attempt is past it already
+        """
         stack = self.api.describe()
         if stack and stack.in_progress:
             return waiting(stack)
-        if state_of(self.api, stack).digest == artifact.digest:
+        state, names = state_of(self.api, stack), Names(token)
+        if state.digest == artifact.digest:
             return Progress(Outcome.DONE, f"{words_of(self.api)} runs it")
-        return advance(self.api, stack, artifact, names=Names(token), mutation=mutation)
+        if stack and passed and passed(stack):
+            return unchanged(self.api)
+        bound = None if expected is None else Bound(expected=expected, state=state)
+        return advance(self.api, stack, artifact, names=names, mutation=mutation, bound=bound)
 
     def settled(self, *, token: str) -> bool:
         """Say whether the operation that was WAITING has ended: one or two cheap calls."""

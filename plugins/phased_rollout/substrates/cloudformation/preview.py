@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
 
 from phased_rollout.aws_errors import is_transient
 from phased_rollout.errors import RefusedError, UnreachableError
 from phased_rollout.model.target_state import Artifact, Difference, Preview, TargetState
 from phased_rollout.substrates.cloudformation.api import StackApi
-from phased_rollout.substrates.cloudformation.irreversible import irreversible
+from phased_rollout.substrates.cloudformation.binding import roughly
+from phased_rollout.substrates.cloudformation.differences import seen
+from phased_rollout.substrates.cloudformation.nested import cause_of, is_blind
 from phased_rollout.substrates.cloudformation.remedies import mended
-from phased_rollout.substrates.cloudformation.stack import ChangeSet, Stack
+from phased_rollout.substrates.cloudformation.stack import NESTED, ChangeSet, Stack
 from phased_rollout.substrates.cloudformation.states import (
     Names,
     is_created_by,
@@ -30,7 +31,7 @@ def preview(api: StackApi, artifact: Artifact, *, names: Names) -> Preview:
     if stack and stack.in_progress:
         raise UnreachableError(f"{words_of(api)}: cannot be previewed now: {stack.words}")
     if stack and stack.status in REMAINS and is_created_by(api, stack, names):
-        return Preview(differences=(_anew(api, stack),))
+        return roughly(Preview(differences=(_anew(api, stack),)))
     refuse_unusable(api, stack)
     state = state_of(api, stack)
     if state.digest == artifact.digest:
@@ -39,100 +40,57 @@ def preview(api: StackApi, artifact: Artifact, *, names: Names) -> Preview:
     name = names.preview
     shell = {found.name for found in api.sets(stack)} if stack and stack.is_shell else set()
     own_shell = (stack is None or stack.is_shell) and shell <= {name}
-    made: ChangeSet | None = None
     try:
         if stack and (left := api.find_set(name, stack=stack)):  # by a process that was killed
             api.delete_set(api.await_set(left, seconds=PATIENCE))
-        made = api.create_set(name, stack=stack, body=artifact.body)
-        return _previewed(api, made, state=state, artifact=artifact)
+        return _asked(api, stack, artifact, name=name, state=state)
     finally:
-        _leave_nothing(api, made, name=name, own_shell=own_shell)
+        _leave_nothing(api, name=name, own_shell=own_shell)
 
 
-def _leave_nothing(api: StackApi, made: ChangeSet | None, *, name: str, own_shell: bool) -> None:
+def _leave_nothing(api: StackApi, *, name: str, own_shell: bool) -> None:
     """Delete a preview's ChangeSet, also one whose reply was lost, and the shell it created."""
     stack = api.describe()
     if stack is None:
         return
-    made = made or api.find_set(name, stack=stack)
-    if made:
-        made = api.await_set(made, seconds=PATIENCE)
-        api.delete_set(made)
+    if left := api.find_set(name, stack=stack):
+        api.delete_set(api.await_set(left, seconds=PATIENCE))
     if own_shell:
         api.drop_shell(stack.arn, client_token=name)
 
 
-def _previewed(
-    api: StackApi, made: ChangeSet, *, state: TargetState, artifact: Artifact
+def _asked(
+    api: StackApi, stack: Stack | None, artifact: Artifact, *, name: str, state: TargetState
 ) -> Preview:
-    made = api.await_set(made, seconds=PATIENCE)
-    if made.pending:
-        raise UnreachableError(f"{words_of(api)}: its preview was not ready in {PATIENCE:.0f} s")
+    """Ask with nested stacks, and without them when CloudFormation cannot look into those."""
+    made = _awaited(api, api.create_set(name, stack=stack, body=artifact.body, nested=True))
+    cause, notes = cause_of(api, made), tuple[str, ...]()
+    if is_blind(made, cause):
+        api.delete_set(made)
+        made = _awaited(api, api.create_set(name, stack=stack, body=artifact.body))
+        notes = (f"nested stacks cannot be looked into: {cause}",)
+        cause = made.reason
     if made.no_change:
         return Preview(notes=("CloudFormation sees nothing to change",))
     if made.status != "CREATE_COMPLETE":
-        if is_transient(made.reason):
-            raise UnreachableError(f"{words_of(api)}: its preview failed: {made.reason}")
-        raise RefusedError(
-            f"{words_of(api)} refuses the change: {mended(made.reason or made.status)}"
-        )
-    changes = list(api.changes(made))
-    return Preview(
-        differences=tuple(_difference(change) for change in changes) or (_of_no_resource(api),),
-        notes=tuple(_tags_removed(state, artifact)),
-        irreversible=tuple(irreversible(state, artifact, changes, has_bucket=bool(api.bucket))),
-    )
+        if is_transient(cause):
+            raise UnreachableError(f"{words_of(api)}: its preview failed: {cause}")
+        raise RefusedError(f"{words_of(api)} refuses the change: {mended(cause)}")
+    found = seen(api, made, state=state, artifact=artifact)
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def _awaited(api: StackApi, made: ChangeSet) -> ChangeSet:
+    made = api.await_set(made, seconds=PATIENCE)
+    if made.pending:
+        raise UnreachableError(f"{words_of(api)}: its preview was not ready in {PATIENCE:.0f} s")
+    return made
 
 
 def _anew(api: StackApi, stack: Stack) -> Difference:
     return Difference(
         action="Add",
         resource=api.name,
-        kind="AWS::CloudFormation::Stack",
+        kind=NESTED,
         detail=f"deletes first what its failed creation by this rollout left: {stack.status}",
     )
-
-
-def _tags_removed(state: TargetState, artifact: Artifact) -> Iterator[str]:
-    earlier = state.running.body["tags"] if state.running else {}
-    if removed := sorted(set(earlier) - set(artifact.body["tags"])):
-        yield f"removes tags that the change does not declare: {', '.join(removed)}"
-
-
-def _of_no_resource(api: StackApi) -> Difference:
-    return Difference(
-        action="Modify",
-        resource=api.name,
-        kind="AWS::CloudFormation::Stack",
-        detail="no resource changes: outputs, parameters, metadata or tags only",
-    )
-
-
-def _difference(change: Mapping[str, Any]) -> Difference:
-    action, replacement = change["Action"], change.get("Replacement")
-    policy = change.get("PolicyAction", "")
-    modify = action in ("Modify", "Dynamic")
-    because = sorted(
-        {
-            detail["Target"]["Name"]
-            for detail in change.get("Details", [])
-            if detail.get("Target", {}).get("Name")
-        }
-    )
-    words = [
-        f"because of {', '.join(because)}" if because else "",
-        f"replacement: {replacement or 'not said'}" if modify and replacement != "False" else "",
-        f"policy: {policy}" if policy else "",
-    ]
-    return Difference(
-        action="Replace" if modify and replacement == "True" else _ACTIONS.get(action, action),
-        resource=change["LogicalResourceId"],
-        kind=change.get("ResourceType", ""),
-        destructive=action == "Remove"
-        or (modify and replacement != "False")
-        or policy in ("Delete", "ReplaceAndDelete"),
-        detail="; ".join(word for word in words if word),
-    )
-
-
-_ACTIONS = {"Dynamic": "Modify", "Import": "Add"}

@@ -23,7 +23,6 @@ _OF_REASON = (
         r"stack policy",
         "a stack policy is never overridden: have it changed, or leave the resource as it is",
     ),
-    (r"iam:PassRole", "let the role of the rollout pass the service role"),
     (
         r"TerminationProtection",
         "termination protection is never turned off here: turn it off, or keep the stack",

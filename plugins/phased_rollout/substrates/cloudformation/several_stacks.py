@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from phased_rollout.errors import RefusedError
 from phased_rollout.model.digest import digest_of
@@ -17,10 +18,14 @@ from phased_rollout.model.target_state import (
     TargetState,
 )
 from phased_rollout.substrates import Mutation
+from phased_rollout.substrates.cloudformation.binding import UNSEEN, roughly
 from phased_rollout.substrates.cloudformation.one_stack import OneStack
+from phased_rollout.substrates.cloudformation.stack import Stack
+from phased_rollout.substrates.cloudformation.states import waiting
 
 # What an earlier stack gives a later one is not there before it is applied.
 _NOT_YET = re.compile(r"No export named \S+|Unable to fetch parameters \[[^\]]*\]")
+_FROM_OTHERS = re.compile(r"ImportValue|AWS::SSM::Parameter::Value|\{\{resolve:ssm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +46,58 @@ class SeveralStacks:
 
         A stack that needs what an earlier one is yet to give cannot be asked: that is said.
         """
-        parts, found = _parts(artifact), dict[str, Preview]()
+        parts, found, refused = _parts(artifact), dict[str, Preview](), list[str]()
         for name, stack in self.stacks.items():
+            changing = bool(refused) or any(each.differences for each in found.values())
             try:
                 preview = stack.preview(parts[name], token=_own(token, name))
-            except RefusedError as refused:
-                changing = any(each.differences for each in found.values())
-                missing = _NOT_YET.search(str(refused))
+            except RefusedError as error:
+                missing = _NOT_YET.search(str(error))
                 if not (changing and missing):
-                    raise
+                    refused.append(f"{name}: {error}")
+                    continue
                 preview = _unknown(stack.read(), missing.group())
+            else:
+                if changing and _FROM_OTHERS.search(parts[name].body["template"]):
+                    preview = roughly(preview)
             found[name] = preview
+        if refused:
+            raise RefusedError("\n".join(refused))
         return _merged(found)
 
-    def apply(self, artifact: Artifact, *, token: str, mutation: Mutation) -> Progress:
+    def apply(
+        self, artifact: Artifact, *, token: str, mutation: Mutation, expected: str | None = None
+    ) -> Progress:
         """Take the next step at the first stack that does not read back its part."""
         parts, ended = _parts(artifact), list[Progress]()
-        if busy := next(filter(None, (stack.busy() for stack in self.stacks.values())), None):
-            return busy
+        bound = _split(expected) if expected is not None else None
+        looks = {name: stack.look() for name, stack in self.stacks.items()}
+        if busy := next((look for look in looks.values() if look and look.in_progress), None):
+            return waiting(busy)
         for name, stack in self.stacks.items():
-            progress = stack.apply(parts[name], token=_own(token, name), mutation=mutation)
+            del looks[name]
+            progress = stack.apply(
+                parts[name],
+                token=_own(token, name),
+                mutation=mutation,
+                expected=None if bound is None else bound.get(name, ""),
+                passed=partial(self._is_past, token=token, later=looks),
+            )
             if progress.outcome is Outcome.WAITING:
                 return progress
             ended.append(progress)
         return _summed(ended, Outcome.UNCHANGED)
+
+    def _is_past(self, stack: Stack, *, token: str, later: Mapping[str, Stack | None]) -> bool:
+        """Whether this attempt has come to a later stack since this one was last changed.
+
+        CloudFormation saw nothing to change in it then, and need not be asked at each step.
+        """
+        for name, look in later.items():
+            begun = self.stacks[name].begun(look, token=_own(token, name))
+            if begun and stack.changed_at and stack.changed_at <= begun:
+                return True
+        return False
 
     def settled(self, *, token: str) -> bool:
         """Say whether no stack has an operation under way."""
@@ -149,7 +182,7 @@ def _summed(ended: Sequence[Progress], strongest: Outcome) -> Progress:
 
 def _unknown(state: TargetState, why: str) -> Preview:
     there = state.running is not None
-    return Preview(
+    preview = Preview(
         differences=(
             Difference(
                 action="Modify" if there else "Add",
@@ -160,6 +193,7 @@ def _unknown(state: TargetState, why: str) -> Preview:
             ),
         )
     )
+    return replace(preview, partial=UNSEEN) if there else roughly(preview)
 
 
 def _merged(found: Mapping[str, Preview]) -> Preview:
@@ -173,4 +207,10 @@ def _merged(found: Mapping[str, Preview]) -> Preview:
         irreversible=tuple(
             f"{name}: {what}" for name, p in found.items() for what in p.irreversible
         ),
+        partial=",".join(f"{name}:{found[name].digest}" for name in sorted(found)),
     )
+
+
+def _split(digest: str) -> dict[str, str]:
+    """Give the digest of each stack's own preview."""
+    return {name: own for name, _, own in (each.partition(":") for each in digest.split(","))}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 _NO_CHANGE = frozenset(
@@ -13,12 +15,18 @@ _NO_CHANGE = frozenset(
         "No updates are to be performed.",
     }
 )
-_REASONS = 5
+_IN_THE_NEST = re.compile(r"Nested change set (arn:\S+)")
+NESTED = "AWS::CloudFormation::Stack"
+"""The type of a stack that is a resource of another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as DescribeStacks reports it, without the tags that AWS itself sets."""
+    """A stack as DescribeStacks reports it, without the tags that AWS itself sets.
+
+    :param executed: ARN of the ChangeSet that its latest operation executed, if one did
+    :param changed_at: start of that operation
+    """
 
     arn: str
     name: str
@@ -28,6 +36,8 @@ class Stack:
     tags: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     protected: bool = False
+    executed: str = ""
+    changed_at: datetime | None = None
 
     @property
     def is_shell(self) -> bool:
@@ -62,6 +72,8 @@ class Stack:
             },
             capabilities=tuple(reply.get("Capabilities", [])),
             protected=bool(reply.get("EnableTerminationProtection")),
+            executed=reply.get("ChangeSetId") or "",
+            changed_at=reply.get("LastUpdatedTime") or reply.get("CreationTime"),
         )
 
 
@@ -75,11 +87,19 @@ class ChangeSet:
     stack_arn: str
     execution: str = ""
     reason: str = ""
+    has_nested: bool = False
+    created_at: datetime | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether CloudFormation is still working it out."""
-        return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+        """Whether CloudFormation is still working it out, or deleting it."""
+        return self.status.endswith(("_PENDING", "_IN_PROGRESS"))
+
+    @property
+    def failed_inside(self) -> str | None:
+        """ARN of the nested stack's ChangeSet for which this one failed."""
+        found = _IN_THE_NEST.match(self.reason) if self.status == "FAILED" else None
+        return found[1] if found else None
 
     @property
     def no_change(self) -> bool:
@@ -101,6 +121,12 @@ class ChangeSet:
             execution=reply.get("ExecutionStatus") or "",
             reason=reply.get("StatusReason") or "",
             stack_arn=reply["StackId"],
+            created_at=reply.get("CreationTime"),
+            has_nested=bool(reply.get("NextToken"))
+            or any(
+                each.get("ResourceChange", {}).get("ChangeSetId")
+                for each in reply.get("Changes", [])
+            ),
         )
 
 
@@ -126,35 +152,3 @@ class Operation:
     def running(self) -> bool:
         """Whether it has not ended."""
         return self.status.endswith("_IN_PROGRESS")
-
-    @classmethod
-    def of(cls, events: Sequence[Mapping[str, Any]], stack_arn: str) -> Operation | None:
-        """Sum up one operation's events, given newest first; None when the stack's own are missing.
-
-        Resources that were only cancelled because another one failed are no cause.
-        """
-        own = [event for event in events if event.get("PhysicalResourceId") == stack_arn]
-        if not own:
-            return None
-        causes = [
-            f"{event['LogicalResourceId']} ({event.get('ResourceType', '')}): {_reason(event)}"
-            for event in reversed(events)
-            if event["ResourceStatus"].endswith("_FAILED")
-            and event.get("PhysicalResourceId") != stack_arn
-            and "cancelled" not in _reason(event).lower()
-        ] or [_reason(event) for event in reversed(own) if _is_bad(event)]
-        more = len(causes) - _REASONS
-        return cls(
-            token=own[0].get("ClientRequestToken") or "",
-            status=own[0]["ResourceStatus"],
-            failures=(*causes[:_REASONS], *([f"and {more} more"] if more > 0 else [])),
-        )
-
-
-def _reason(event: Mapping[str, Any]) -> str:
-    return str(event.get("ResourceStatusReason") or event["ResourceStatus"])
-
-
-def _is_bad(event: Mapping[str, Any]) -> bool:
-    status = event["ResourceStatus"]
-    return bool(event.get("ResourceStatusReason")) and ("ROLLBACK" in status or "FAILED" in status)

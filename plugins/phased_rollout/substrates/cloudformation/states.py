@@ -83,6 +83,11 @@ def waiting(stack: Stack) -> Progress:
     return Progress(Outcome.WAITING, f"stack {stack.name!r}: {stack.words}")
 
 
+def unchanged(api: StackApi) -> Progress:
+    """Say that CloudFormation has nothing to do."""
+    return Progress(Outcome.UNCHANGED, f"{words_of(api)}: CloudFormation sees nothing to change")
+
+
 def state_of(api: StackApi, stack: Stack | None) -> TargetState:
     """Say what a stack runs; ``CloudFormationSubstrate.read`` tells the rules."""
     if stack is None:

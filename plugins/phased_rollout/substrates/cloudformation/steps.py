@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from phased_rollout.aws_errors import RefusedByAwsError, is_transient
 from phased_rollout.errors import RefusedError, UnreachableError
-from phased_rollout.model.target_state import Artifact, Outcome, Progress
+from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
 from phased_rollout.substrates import Mutation
 from phased_rollout.substrates.cloudformation.api import StackApi, poll
+from phased_rollout.substrates.cloudformation.binding import Bound
+from phased_rollout.substrates.cloudformation.nested import cause_of, is_blind
 from phased_rollout.substrates.cloudformation.remedies import mended
 from phased_rollout.substrates.cloudformation.stack import ChangeSet, Stack
 from phased_rollout.substrates.cloudformation.states import (
@@ -17,6 +20,7 @@ from phased_rollout.substrates.cloudformation.states import (
     is_created_by,
     refuse_unusable,
     state_of,
+    unchanged,
     waiting,
     words_of,
 )
@@ -28,9 +32,18 @@ _BUSY = re.compile(r"is in (?!REVIEW_)\w+_IN_PROGRESS state")
 
 
 def advance(
-    api: StackApi, stack: Stack | None, wanted: Artifact, *, names: Names, mutation: Mutation
+    api: StackApi,
+    stack: Stack | None,
+    wanted: Artifact,
+    *,
+    names: Names,
+    mutation: Mutation,
+    bound: Bound | None = None,
 ) -> Progress:
-    """Bring a settled stack that runs something else one step nearer to what is wanted."""
+    """Bring a settled stack that runs something else one step nearer to what is wanted.
+
+    :param bound: what is executed only if it was previewed so; None executes whatever it is
+    """
     name = names.attempt
     if stack and not stack.is_shell and (past := _outcome(api, stack, wanted, name=name)):
         return past
@@ -38,10 +51,10 @@ def advance(
         token = f"{name}-remains"
         if left := deleted(api, stack, client_token=token, mutation=mutation):
             return left
-        stack = None
+        stack, bound = None, bound and replace(bound, state=TargetState(running=None))
     refuse_unusable(api, stack)
     try:
-        return _changed(api, stack, wanted, name=name, mutation=mutation)
+        return _changed(api, stack, wanted, name=name, mutation=mutation, bound=bound)
     except RefusedByAwsError as error:
         if error.code == "OperationInProgressException" or _BUSY.search(error.said):
             return Progress(Outcome.WAITING, f"{words_of(api)}: another operation is in progress")
@@ -49,10 +62,17 @@ def advance(
 
 
 def _changed(
-    api: StackApi, stack: Stack | None, wanted: Artifact, *, name: str, mutation: Mutation
+    api: StackApi,
+    stack: Stack | None,
+    wanted: Artifact,
+    *,
+    name: str,
+    mutation: Mutation,
+    bound: Bound | None,
 ) -> Progress:
     """Create this attempt's ChangeSet, execute it, and look how that goes."""
-    found = _prepared(api, stack, wanted, name=name, mutation=mutation)
+    nested = bound is not None  # the execution needs no look into nested stacks
+    found = _prepared(api, stack, wanted, name=name, mutation=mutation, nested=nested)
     if found.pending:
         return Progress(Outcome.WAITING, f"{words_of(api)}: its ChangeSet is being created")
     if found.status == "FAILED":
@@ -62,6 +82,8 @@ def _changed(
             what = found.execution or "unknown"
             return Progress(Outcome.WAITING, f"{words_of(api)}: its ChangeSet is {what}")
         api.hook.check_account()
+        if bound:
+            bound.check(api, found, wanted, mutation=mutation)
         with mutation():
             api.execute(found, client_token=name)
     return _followed(api, found, wanted, name=name)
@@ -89,7 +111,13 @@ def deleted(
 
 
 def _prepared(
-    api: StackApi, stack: Stack | None, wanted: Artifact, *, name: str, mutation: Mutation
+    api: StackApi,
+    stack: Stack | None,
+    wanted: Artifact,
+    *,
+    name: str,
+    mutation: Mutation,
+    nested: bool,
 ) -> ChangeSet:
     """Give this attempt's ChangeSet: found again, or created."""
     found = api.find_set(name, stack=stack) if stack else None
@@ -100,24 +128,27 @@ def _prepared(
     if found is None:
         api.hook.check_account()
         with mutation():
+            found = api.create_set(name, stack=stack, body=wanted.body, nested=nested)
+    found = api.await_set(found, seconds=STEP)
+    if is_blind(found, cause_of(api, found)):
+        with mutation():
+            api.delete_set(found)
             found = api.create_set(name, stack=stack, body=wanted.body)
-    return api.await_set(found, seconds=STEP)
+        found = api.await_set(found, seconds=STEP)
+    return found
 
 
 def _without_change(api: StackApi, failed: ChangeSet, *, name: str, mutation: Mutation) -> Progress:
     """Delete a ChangeSet that failed; nothing to change is no error."""
+    cause = cause_of(api, failed)
     with mutation():
         api.delete_set(failed)
         api.drop_shell(failed.stack_arn, client_token=name)
     if failed.no_change:
-        return Progress(
-            Outcome.UNCHANGED, f"{words_of(api)}: CloudFormation sees nothing to change"
-        )
-    if is_transient(failed.reason):
-        raise UnreachableError(f"{words_of(api)}: its ChangeSet failed: {failed.reason}")
-    raise RefusedError(
-        f"{words_of(api)} refused the change: {mended(failed.reason or failed.status)}"
-    )
+        return unchanged(api)
+    if is_transient(cause):
+        raise UnreachableError(f"{words_of(api)}: its ChangeSet failed: {cause}")
+    raise RefusedError(f"{words_of(api)} refused the change: {mended(cause)}")
 
 
 def _followed(api: StackApi, executed: ChangeSet, wanted: Artifact, *, name: str) -> Progress:

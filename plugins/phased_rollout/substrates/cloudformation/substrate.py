@@ -79,10 +79,23 @@ class CloudFormationSubstrate:
         return self._at(target).preview(artifact, token=token)
 
     def apply(
-        self, target: Target, artifact: Artifact, *, token: str, mutation: Mutation
+        self,
+        target: Target,
+        artifact: Artifact,
+        *,
+        token: str,
+        mutation: Mutation,
+        expected: str | None = None,
     ) -> Progress:
-        """Take the next step: ChangeSet, execution, read back; call again while it is WAITING."""
-        return self._at(target).apply(artifact, token=token, mutation=mutation)
+        """Take the next step: ChangeSet, execution, read back; call again while it is WAITING.
+
+        ``expected`` is compared with each ChangeSet right before its execution, so for several
+        stacks one by one: those that were done before one has drifted stay done. Where the preview
+        could not look ahead, only this is held to it: a stack that takes what an earlier one was
+        yet to change, or that is made anew, is destroyed nothing of that it did not name; one that
+        it could not look into at all and called destructive is not compared.
+        """
+        return self._at(target).apply(artifact, token=token, mutation=mutation, expected=expected)
 
     def settled(self, target: Target, *, token: str) -> bool:
         """Say whether the operation that was WAITING has ended: one or two cheap calls a stack."""
