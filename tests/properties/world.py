@@ -160,8 +160,10 @@ class World:
 
     def mark(self, run: Run, ti: Ti, state: str) -> None:
         """Mark a task as success or failed."""
-        self._abandon(run.instances.mark(ti, state))
-        self.tell(run, ti.task_id, "marked", detail=state)
+        self._follow(run)
+        if ti.task_id in run.instances.dag.task_dict:
+            self._abandon(run.instances.mark(ti, state))
+            self.tell(run, ti.task_id, "marked", detail=state)
 
     def mark_run(self, run: Run, state: str) -> None:
         """Mark a whole run as success or failed."""
