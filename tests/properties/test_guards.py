@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from phased_rollout import locks
 from phased_rollout.model import guards
 from phased_rollout.model.decision import Decision, Verdict
-from phased_rollout.model.definition import Channel, GateKind
+from phased_rollout.model.definition import Channel, Definition, GateKind
 from phased_rollout.operators import (
     apply,
     approval,
@@ -340,10 +341,10 @@ def captures_are_made_again(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
     patch.setattr(RolloutRecords, "capture", again)
     step = apply.ApplyOperator._step
 
-    def anew(self: Any, *args: Any) -> Any:
+    def anew(self: Any, *args: Any, **kwargs: Any) -> Any:
         patch.setattr(RolloutRecords, "before", lambda *_, **__: None)
         try:
-            return step(self, *args)
+            return step(self, *args, **kwargs)
         finally:
             patch.setattr(RolloutRecords, "before", before)
 
@@ -576,3 +577,40 @@ def test_a_rollback_that_goes_on_after_a_stop_is_missed(life: Rollouts) -> None:
     life.patch.setattr(restore, "pause_when_too_many_fail", lambda _: None)
     life.it_is_left_alone()
     assert any("stopped the rollback" in wrong for wrong in life.oracle.wrong)
+
+
+def test_an_order_that_was_changed_and_changed_back_rolls_nothing_back(life: Rollouts) -> None:
+    slow = (replace(c, soak=timedelta(minutes=1)) for c in life.world.file.channels)
+    life.original = replace(life.world.file, channels=tuple(slow))
+    life.world.edit(life.original)
+    the_file_is_edited_and_edited_back(life, edited(life.original, 0), held="c.enter")
+    assert {act.kind for act in life.world.fleet.log} == {"apply", "verified"}
+
+
+def test_an_approval_that_was_removed_and_comes_back_rolls_nothing_back(life: Rollouts) -> None:
+    first, *others = life.world.file.channels
+    gated = replace(first, gate=frozenset({GateKind.APPROVAL}))
+    file = life.world.file
+    life.original = replace(file, channels=(gated, *others))
+    life.world.edit(life.original)
+    begin(life)
+    until(life, "a.soak", "deferred")
+    life.world.edit(file)
+    until(life, "b.enter", "deferred")
+    life.world.edit(life.original)
+    for _ in range(6):
+        life._next(answering=True)
+    clear(life, "a.gate")  # as the reason of the hold says
+    life.it_is_left_alone()
+    life.nothing_is_wrong()
+    assert {act.kind for act in life.world.fleet.log} == {"apply", "verified"}
+
+
+def the_file_is_edited_and_edited_back(life: Rollouts, edit: Definition, *, held: str) -> None:
+    begin(life)
+    until(life, "a.soak", "deferred")
+    life.world.edit(edit)
+    until(life, held, "deferred")
+    life.world.edit(life.original)
+    life.it_is_left_alone()
+    life.nothing_is_wrong()

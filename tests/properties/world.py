@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import (
     TaskAwaitingInput,
     TaskDeferred,
 )
-from airflow.triggers.base import TaskSuccessEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from phased_rollout.dag_factory import build_dag
 from phased_rollout.model.definition import Definition
@@ -160,8 +160,10 @@ class World:
 
     def mark(self, run: Run, ti: Ti, state: str) -> None:
         """Mark a task as success or failed."""
-        self._abandon(run.instances.mark(ti, state))
-        self.tell(run, ti.task_id, "marked", detail=state)
+        self._follow(run)
+        if ti.task_id in run.instances.dag.task_dict:
+            self._abandon(run.instances.mark(ti, state))
+            self.tell(run, ti.task_id, "marked", detail=state)
 
     def mark_run(self, run: Run, state: str) -> None:
         """Mark a whole run as success or failed."""
@@ -416,7 +418,8 @@ class World:
 
     def _watch(self, ti: Ti, trigger: Any, resume: Any, process: Process) -> None:
         """Be the triggerer: at each sleep of the trigger the test says what happens next."""
-        event = None if hasattr(trigger, "moment") else self._first(ti, trigger, process)
+        moment = getattr(trigger, "moment", None)
+        event = TriggerEvent(moment) if moment else self._first(ti, trigger, process)
         if ti.process is process:
             ti.rest(SUCCESS if isinstance(event, TaskSuccessEvent) else SCHEDULED)
             if ti.state == SCHEDULED:

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from phased_rollout.errors import GuardError, UnreachableError
+from phased_rollout.errors import GuardError, NotPassedError, UnreachableError
 from phased_rollout.model.guards import may_enter, why_not_unchanged
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import of_targets, shown
@@ -50,7 +50,7 @@ class EnterOperator(Question):
         rollout = self.rollout(context)
         plan, records = rollout.plan, rollout.records
         hold_while_edited(self, rollout, self.shape, channel=self.channel)
-        with no_retry():
+        try:
             may_enter(
                 plan,
                 records.ledger(),
@@ -58,6 +58,11 @@ class EnterOperator(Question):
                 newer=records.newer(),
                 needs_authorization=_needs_authorization(records),
             )
+        except GuardError as error:
+            if event is not None and isinstance(error, NotPassedError):
+                # Begun out of turn under an edited file, and held since: it is not to blame.
+                return hold(self, rollout, str(error), channel=self.channel)
+            raise AirflowFailException(str(error)) from error
         if plan.is_bypassed(self.channel):
             records.add(Kind.BYPASSED, at=now(), channel=self.channel, reason=plan.bypass.reason)
             raise AirflowSkipException(f"{self.channel} is bypassed: {plan.bypass.reason}")

@@ -64,6 +64,14 @@ def test_a_channel_is_refused_before_the_one_in_front_has_graduated(store: Path)
         enter("test").execute(CONTEXT)
 
 
+def test_a_channel_that_an_edited_file_put_first_waits_for_its_turn_afterwards(store: Path) -> None:
+    records = planned()
+    with pytest.raises(TaskDeferred):
+        enter("test").execute(CONTEXT, event="the file is as it was")
+    [reason] = [r["reason"] for r in records.details(Kind.HELD, channel="test")]
+    assert reason.startswith("test is not entered: playground was never entered")
+
+
 def test_a_bypassed_channel_is_skipped_and_recorded(store: Path) -> None:
     bypass = Bypass(BypassTier.SKIP_CHANNELS, ("playground",), "urgent", "alice")
     records = planned(bypass=bypass)
