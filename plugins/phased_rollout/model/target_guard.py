@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,8 +33,10 @@ def compare(last: Definition, now: Definition) -> Comparison:
     """Compare the targets, those on hold too, by what they are: their addresses.
 
     A target under its old name at a new address is another one: the old one has disappeared.
+    Targets of one address, or of none, are told apart by their names.
     """
-    before, after = _places(last), _places(now)
+    shared = _shared(last) | _shared(now)
+    before, after = _places(last, shared), _places(now, shared)
     gone = [place.target for address, place in before.items() if address not in after]
     lost = [t for t in gone if t.name not in now.retired]
     kept = [(before[address], place) for address, place in after.items() if address in before]
@@ -44,14 +47,24 @@ def compare(last: Definition, now: Definition) -> Comparison:
         notes.append(f"retired since then: {few(retired)}")
     return Comparison(
         stops=tuple(_lost(lost, names)),
-        authorize=(*_moved(kept), *_renamed(kept), *_reordered(last, now)),
+        authorize=(*_moved(kept), *_renamed(kept), *_reordered(last, now, shared)),
         notes=tuple(notes),
     )
 
 
-def _places(definition: Definition) -> dict[Address, _Place]:
+def _shared(definition: Definition) -> set[Address]:
+    targets = [t for c in definition.channels for t in (*c.targets, *c.on_hold)]
+    return {address for address, count in Counter(map(address_of, targets)).items() if count > 1}
+
+
+def _identity(target: Target, shared: set[Address]) -> Address:
+    address = address_of(target)
+    return (*address, ("name", target.name)) if address in shared else address
+
+
+def _places(definition: Definition, shared: set[Address]) -> dict[Address, _Place]:
     return {
-        address_of(target): _Place(channel.name, target)
+        _identity(target, shared): _Place(channel.name, target)
         for channel in definition.channels
         for target in (*channel.targets, *channel.on_hold)
     }
@@ -92,14 +105,14 @@ def _renamed(kept: list[tuple[_Place, _Place]]) -> Iterator[str]:
         yield f"{len(names)} targets were renamed: {few(names)}"
 
 
-def _reordered(last: Definition, now: Definition) -> Iterator[str]:
+def _reordered(last: Definition, now: Definition, shared: set[Address]) -> Iterator[str]:
     before, after = [c.name for c in last.channels], [c.name for c in now.channels]
     was, now_is = [n for n in before if n in after], [n for n in after if n in before]
     if was != now_is:
         yield f"the channels were reordered: {' → '.join(was)} is {' → '.join(now_is)} now"
     for name in now_is:
-        old = [address_of(t) for t in last.channel(name).targets]
-        new = {address_of(t): t.name for t in now.channel(name).targets}
+        old = [_identity(t, shared) for t in last.channel(name).targets]
+        new = {_identity(t, shared): t.name for t in now.channel(name).targets}
         known = set(old)
         stayed, order = [a for a in old if a in new], [a for a in new if a in known]
         if stayed != order:

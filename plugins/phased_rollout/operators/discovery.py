@@ -27,7 +27,7 @@ def find_targets(planned: Definition, records: RolloutRecords) -> tuple[Definiti
     last, difference = last_graduated(records), Comparison()
     if last and resolution.definition:
         difference = compare(last.definition, resolution.definition)
-    stops = [*resolution.problems, *_misfits(resolution.definition), *difference.stops]
+    stops = [*resolution.problems, *_misfits(planned, resolution.definition), *difference.stops]
     if stops or resolution.definition is None:
         raise GuardError("\n".join(stops))
     return resolution.definition, Origin(
@@ -58,10 +58,10 @@ def _ask(planned: Definition) -> list[Found]:
     return sorted(found, key=lambda f: f.name)
 
 
-def _misfits(definition: Definition | None) -> Iterator[str]:
-    """Say which targets could not stand in channels.yaml; those that do were judged there."""
+def _misfits(planned: Definition, definition: Definition | None) -> Iterator[str]:
+    """Say which found targets could not stand in channels.yaml; what does was judged there."""
+    named = {t.name for c in planned.channels for t in c.targets}
     for channel in definition.channels if definition else ():
-        for target in channel.targets:
-            kind = definition.substrate.kind if definition else ""
-            if what := problem_of(target.name, target.address, substrate=kind):
+        for target in (t for t in channel.targets if t.name not in named):
+            if what := problem_of(target.name, target.address, substrate=planned.substrate.kind):
                 yield f"{channel.name}: the inventory's target {target.name!r} has {what}"

@@ -78,6 +78,19 @@ def test_another_address_under_an_old_name_is_another_target() -> None:
     )
 
 
+def test_targets_without_an_address_of_their_own_are_told_apart_by_name() -> None:
+    (test, prod) = LAST.channels
+    several = replace(test, targets=(Target("x", {}), Target("y", {}), Target("z", {})))
+    before = replace(LAST, channels=(several, prod))
+    assert compare(before, before) == Comparison()
+    fewer = replace(LAST, channels=(replace(test, targets=(Target("y", {}),)), prod))
+    assert (
+        compare(before, fewer)
+        .stops[0]
+        .startswith("2 targets of the last graduated plan have disappeared: x, z:")
+    )
+
+
 def test_a_target_that_moved_to_another_channel_needs_an_authorization() -> None:
     compared = compare(LAST, of(test="a1 a2 b3 b4", prod="b5"))
     assert compared == Comparison(authorize=("2 targets moved from prod to test: b3, b4",))
