@@ -14,7 +14,7 @@ from phased_rollout.model.definition import (
     Target,
 )
 from phased_rollout.model.ledger import Entry, Kind, Ledger
-from phased_rollout.model.plan import Plan
+from phased_rollout.model.plan import Origin, Plan
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NAMES = ("playground", "test", "production")
@@ -37,7 +37,9 @@ def a_definition(*channels: Channel, name: str = "accounts", **kwargs: Any) -> D
     return Definition(name=name, substrate=substrate, channels=found, **kwargs)
 
 
-def a_plan(*channels: Channel, bypass: Bypass | None = None, **kwargs: Any) -> Plan:
+def a_plan(
+    *channels: Channel, bypass: Bypass | None = None, origin: Origin | None = None, **kwargs: Any
+) -> Plan:
     """Build a plan of a definition."""
     return Plan(
         definition=a_definition(*channels, **kwargs),
@@ -46,6 +48,7 @@ def a_plan(*channels: Channel, bypass: Bypass | None = None, **kwargs: Any) -> P
         change_name="change",
         made_at=START,
         bypass=bypass or Bypass(),
+        origin=origin,
     )
 
 

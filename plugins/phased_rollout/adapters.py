@@ -12,6 +12,7 @@ from phased_rollout.model.definition import AdapterSpec
 
 SUBSTRATES = "phased_rollout.substrates"
 SIGNALS = "phased_rollout.health"
+INVENTORIES = "phased_rollout.inventory"
 """Entry point groups."""
 
 BUILT_IN = {
@@ -19,6 +20,11 @@ BUILT_IN = {
         "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate"
     },
     SIGNALS: {"cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms"},
+    INVENTORIES: {
+        "organizations": "phased_rollout.inventory.organizations:Organizations",
+        "file": "phased_rollout.inventory.registry_file:RegistryFile",
+        "http": "phased_rollout.inventory.registry_http:RegistryHttp",
+    },
 }
 """Group to kind to ``module:attribute``."""
 

@@ -107,12 +107,16 @@ def load(
 
 
 def check_against(change: Change, definition: Definition) -> list[str]:
-    """Say which overrides are for nothing that the definition has, and what it cannot submit."""
+    """Say which overrides are for nothing that the definition has, and what it cannot submit.
+
+    Overrides for targets are not judged while some of the targets are still to be found.
+    """
     channels = {channel.name for channel in definition.channels}
     targets = {t.name for c in definition.channels for t in (*c.targets, *c.on_hold)}
+    whole = all(c.select is None for c in definition.channels)
     sides = (
         ("channel", "channels", change.channels, channels),
-        ("target", "targets", change.targets, targets),
+        ("target", "targets", change.targets if whole else {}, targets),
     )
     return [
         f"change {change.name!r}: overrides.{key}.{name}: {definition.name} has no such {kind}"

@@ -12,6 +12,7 @@ from sandbox.aws.denials import DENIED_BY_SCP, Denial, Denials
 from sandbox.aws.faults import Fault, Faults
 from sandbox.aws.identity import MANAGEMENT_ACCOUNT, Identities, RoleTrust
 from sandbox.aws.journal import Journal
+from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Ban, Permissions
 from sandbox.aws.wire import Environ, Reply
@@ -31,6 +32,7 @@ class Admin:
     workloads: Workloads
     identities: Identities
     permissions: Permissions
+    organizations: Organizations
     pace: Pace
     on_reset: Callable[[], None]
 
@@ -142,6 +144,11 @@ class Admin:
         self.permissions.clear()
         return {}
 
+    def post_organization(self, _query: Query, body: Json) -> Json:
+        """Be the management account of this organization; of none when there are no accounts."""
+        self.organizations.become(body or None)
+        return {}
+
     def post_reset(self, _query: Query, _body: Json) -> Json:
         """Forget everything: AWS's state, calls, faults, denials, workloads, settings."""
         self.workloads.clear()
@@ -149,6 +156,7 @@ class Admin:
         self.denials.remove()
         self.identities.reset()
         self.permissions.clear()
+        self.organizations.become(None)
         fresh = Pace()
         self.pace.phase, self.pace.slow, self.pace.page_size = fresh.phase, {}, fresh.page_size
         self.pace.held.clear()

@@ -201,6 +201,15 @@ class SandboxAws:
         self._admin("POST", "expire", body={"account": account})
         self._credentials.clear()
 
+    def organization(self, *accounts: Json, **settings: Any) -> None:
+        """Be an organization of these accounts: ``id``, ``name``, ``ou`` (a path), ``state``,
+        ``tags``. Settings: ``units``, ``administrators``, ``empty_pages``."""
+        self._admin("POST", "organization", body={"accounts": list(accounts), **settings})
+
+    def no_organization(self) -> None:
+        """Be no organization, as at the start."""
+        self._admin("POST", "organization")
+
     def _admin(
         self, method: str, name: str, *, query: Json | None = None, body: Json | None = None
     ) -> Json:

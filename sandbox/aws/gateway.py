@@ -17,6 +17,7 @@ from sandbox.aws.errors import AwsError, validation_error
 from sandbox.aws.faults import Fault, Faults, injected_error
 from sandbox.aws.identity import STS_NAMESPACE, Caller, Identities, caller_identity
 from sandbox.aws.journal import Call, Journal, kept_params
+from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Permissions
 from sandbox.aws.render import render_result
@@ -42,6 +43,7 @@ class Gateway:
     cloudformation: CloudFormation
     identities: Identities
     permissions: Permissions
+    organizations: Organizations
     faults: Faults
     journal: Journal
     pace: Pace
@@ -133,6 +135,8 @@ class Gateway:
             return render_result(request.operation, result, namespace=STS_NAMESPACE)
         if request.service == "s3":
             buckets.check_owner(environ, caller)
+        if request.service == "organizations":
+            return self.organizations.answer(request, caller=caller, size=self.pace.page_size)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
         status, headers, body = _call_wsgi(self.moto, environ)
         if status == http.HTTPStatus.OK and alarms.is_description(request):

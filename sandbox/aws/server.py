@@ -26,6 +26,7 @@ from sandbox.aws.faults import Faults
 from sandbox.aws.gateway import Gateway
 from sandbox.aws.identity import MANAGEMENT_ACCOUNT, Identities
 from sandbox.aws.journal import Journal
+from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Permissions
 from sandbox.aws.scheduler import Scheduler
@@ -73,6 +74,7 @@ class SandboxServer:
         self._journal = Journal(log)
         denials, faults, identities = Denials(), Faults(), Identities()
         permissions = Permissions()
+        organizations = Organizations()
         engine = Engine(self._scheduler, self.pace, denials, self._workloads.touch)
         self._cloudformation = CloudFormation(engine=engine)
         gateway = Gateway(
@@ -80,12 +82,13 @@ class SandboxServer:
             admin=Admin(
                 journal=self._journal, faults=faults, denials=denials,
                 workloads=self._workloads, identities=identities, permissions=permissions,
-                pace=self.pace,
+                organizations=organizations, pace=self.pace,
                 on_reset=self._reset,
             ),
             cloudformation=self._cloudformation,
             identities=identities,
             permissions=permissions,
+            organizations=organizations,
             faults=faults,
             journal=self._journal,
             pace=self.pace,

@@ -204,6 +204,50 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
     assert production["targets"][2]["parameters"] == {"Days": "7"}
 
 
+SELECTS = CHANNELS.replace(
+    'targets: [{name: playground-1, account: "000000000001"}]',
+    "select: {ou: [Sandbox], at_least: 2}",
+).replace(
+    "    change:", '    inventory: {kind: organizations, account: "999999999999"}\n    change:'
+)
+
+
+def test_targets_that_a_plan_will_find_are_not_asked_for_and_that_is_said(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    file.write_text(SELECTS)
+    assert main(["plan", "accounts", "--config", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "selected: ou Sandbox, at least 2 " in out
+    assert out.endswith(
+        "Selected targets are found when a run makes its plan: nothing was asked for this.\n"
+    )
+    assert main(["plan", "accounts", "--config", str(file), "--json"]) == 0
+    playground = json.loads(capsys.readouterr().out)["channels"][0]
+    assert (playground["select"], playground["targets"]) == ("ou Sandbox, at least 2", [])
+    assert main(["validate", str(file)]) == 0
+    assert capsys.readouterr().out == (
+        f"{file}: all is well: accounts (3 targets, and those found for playground when a plan is "
+        "made)\n"
+    )
+    assert main(["show", "sandbox-000000000009", "--config", str(file)]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "accounts: not looked at: those found for playground when a plan is made: the log of its "
+        "task plan names them"
+    ]
+
+
+def test_overrides_for_targets_that_are_not_known_yet_are_judged_by_the_plan(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = file.parent / "changes" / "longer" / "change.yaml"
+    settings.write_text("overrides: {targets: {sandbox-000000000009: {Days: 7}}}")
+    assert main(["validate", str(file)]) == 1
+    file.write_text(SELECTS)
+    assert main(["validate", str(file)]) == 0
+
+
 def test_a_plan_of_another_change_is_found_from_where_one_stands(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,12 +20,12 @@ from phased_rollout.model.definition import (
     Config,
     Definition,
     GateKind,
-    Hold,
     OnFailure,
     RollbackScope,
     Target,
     Waves,
 )
+from phased_rollout.model.selection import Hold
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
@@ -245,9 +245,9 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             [
                 "6: rollouts.accounts.soak: unknown key: known here are access, "
                 "authorize_within, authorized_for, change, channels, decide_within, defaults, "
-                "description, emergency, max_destructive, on_failure, pause_after_failures, "
-                "policies_allowed, policy, rollback, schedule, signals, stuck_after, substrate, "
-                "tags, timezone"
+                "description, emergency, inventory, max_destructive, on_failure, "
+                "pause_after_failures, policies_allowed, policy, retired, rollback, schedule, signals, "
+                "stuck_after, substrate, tags, timezone"
             ],
         ),
         ("version: 1\n", "", ["1: version: missing: set it"]),

@@ -16,7 +16,7 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["operators", "sensors"],
     ["triggers"],
     ["rollout"],
-    ["substrates", "health"],
+    ["substrates", "health", "inventory"],
     ["aws", "aws_errors", "claims", "debts", "locks"],
     ["records"],
     ["changes", "config", "adapters", "recurrence", "sources"],

@@ -102,7 +102,10 @@ def _validate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write_json({"problems": [], "file": found.source, "targets": rollouts})
     else:
-        counts = ", ".join(f"{name} ({count} targets)" for name, count in rollouts.items())
+        counts = ", ".join(
+            f"{name} ({count} targets{_later(found.definitions[name])})"
+            for name, count in rollouts.items()
+        )
         sys.stdout.write(f"{found.source}: all is well: {counts}\n")
     return OK
 
@@ -113,6 +116,11 @@ def _lint(definition: Definition, change: Change) -> Iterator[str]:
 
     for problem in substrates.problems_of(definition.substrate, change, definition.channels):
         yield f"{definition.name}: {problem}"
+
+
+def _later(definition: Definition) -> str:
+    selecting = [channel.name for channel in definition.channels if channel.select]
+    return f", and those found for {', '.join(selecting)} when a plan is made" if selecting else ""
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -186,6 +194,10 @@ def _show(arguments: argparse.Namespace) -> int:
         names = {target.name for *_, target in _targets(found)}
         close = did_you_mean(arguments.target, names) or ": no channel holds it"
         sys.stderr.write(f"no target {arguments.target!r} in {found.source}{close}\n")
+        for name, definition in found.definitions.items():
+            if later := _later(definition):
+                what = f"not looked at: {later.removeprefix(', and ')}"
+                sys.stderr.write(f"{name}: {what}: the log of its task plan names them\n")
     return OK if held else PROBLEMS
 
 
@@ -232,6 +244,7 @@ def _channel_as_json(channel: Channel, change: Change) -> Json:
         "at_once": channel.waves_at_once,
         "freeze": [str(window) for window in channel.freeze],
         "on_hold": [target.hold_in_words for target in channel.on_hold],
+        **({"select": str(channel.select)} if channel.select else {}),
         "parameters": {**change.parameters, **change.channels.get(channel.name, {})},
         "targets": [
             {

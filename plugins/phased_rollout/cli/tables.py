@@ -38,8 +38,8 @@ def write_plan(plan: Json) -> None:
     rows = [
         [
             f"{number}. {channel['name']}",
-            "\n".join(_few([target["name"] for target in channel["targets"]])),
-            f"{len(channel['waves'])}, {channel['at_once']} at once",
+            "\n".join([*_few([target["name"] for target in channel["targets"]]), *_later(channel)]),
+            _waves(channel),
             _duration(channel["soak_seconds"]),
             " + ".join(channel["gate"]),
             "\n".join(_few(list(_parameters(channel)))),
@@ -57,6 +57,17 @@ def write_plan(plan: Json) -> None:
     for channel in plan["channels"]:
         _write(*(f"{channel['name']} is frozen in {window}" for window in channel["freeze"]))
         _write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
+    if any(_later(channel) for channel in plan["channels"]):
+        _write("Selected targets are found when a run makes its plan: nothing was asked for this.")
+
+
+def _waves(channel: Json) -> str:
+    more = " and more" if _later(channel) else ""
+    return f"{len(channel['waves'])}{more}, {channel['at_once']} at once"
+
+
+def _later(channel: Json) -> list[str]:
+    return [f"selected: {channel['select']}"] if "select" in channel else []
 
 
 def _parameters(channel: Json) -> Iterator[str]:

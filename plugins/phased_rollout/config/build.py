@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
+from phased_rollout.config.inventories import (
+    AnyInventory,
+    Organizations,
+    RegistryFile,
+    SelectSettings,
+    options_of,
+)
 from phased_rollout.config.kinds import (
     AccountTarget,
     CloudFormation,
@@ -32,13 +41,14 @@ from phased_rollout.model.definition import (
     Definition,
     Emergency,
     GateKind,
-    Hold,
+    Inventory,
     OnFailure,
     RollbackScope,
     Target,
     Waves,
 )
 from phased_rollout.model.definition import Channel as ModelChannel
+from phased_rollout.model.selection import Hold, Select, Unlisted
 
 AnyRollout = Rollout[CloudFormation, AccountTarget] | Rollout[OtherSubstrate, OtherTarget]
 AnyChannel = Channel[AccountTarget] | Channel[OtherTarget]
@@ -55,12 +65,13 @@ def build(file: File, *, source: str) -> Config:
     return Config(
         source=source,
         definitions={
-            name: _definition(name, rollout, file) for name, rollout in file.rollouts.items()
+            name: _definition(name, rollout, file, base=Path(source).parent)
+            for name, rollout in file.rollouts.items()
         },
     )
 
 
-def _definition(name: str, rollout: AnyRollout, file: File) -> Definition:
+def _definition(name: str, rollout: AnyRollout, file: File, *, base: Path) -> Definition:
     defaults = file.defaults
     policy = _first(rollout.policy, defaults.policy, "")
     allowed = _first(rollout.policies_allowed, defaults.policies_allowed, [policy])
@@ -107,6 +118,30 @@ def _definition(name: str, rollout: AnyRollout, file: File) -> Definition:
             owed_within=_first(*(e.owed_within for e in emergency), unset.emergency.owed_within),
             access=_first(*(e.access for e in emergency), {}),
         ),
+        inventory=_inventory(rollout.inventory, rollout, base) if rollout.inventory else None,
+        retired=tuple(rollout.retired or ()),
+    )
+
+
+def _inventory(given: AnyInventory, rollout: AnyRollout, base: Path) -> Inventory:
+    options, region = options_of(given), None
+    if isinstance(rollout.substrate, CloudFormation):
+        region = rollout.substrate.region
+    if isinstance(given, RegistryFile):
+        options["path"] = os.path.normpath(base / given.path)
+    if isinstance(given, Organizations):
+        substrate = rollout.substrate.options()
+        # An account's tags are a call each.
+        tags = any(channel.select and channel.select.labels for channel in rollout.channels)
+        options |= {"tags": tags}
+        options |= {
+            k: substrate[k] for k in ("connection", "region") if k in substrate.keys() - options
+        }
+    return Inventory(
+        source=AdapterSpec(given.kind, options),
+        unlisted=_first(given.unlisted, Unlisted.WARN),
+        outside=tuple(given.outside or ()),
+        address={"region": region} if region else {},
     )
 
 
@@ -134,11 +169,12 @@ def _channel(
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
     windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
-    targets = [_target(target, rollout.substrate) for target in channel.targets]
+    targets = [_target(target, rollout.substrate) for target in channel.targets or ()]
     return ModelChannel(
         name=channel.name,
         targets=tuple(target for target in targets if target.hold is None),
         on_hold=tuple(target for target in targets if target.hold),
+        select=_select(channel.select) if channel.select else None,
         soak=conduct.soak,
         gate=conduct.gate,
         waves=conduct.waves,
@@ -146,6 +182,15 @@ def _channel(
         freeze=tuple(w.window(_timezone(rollout, defaults)) for w in windows),
         approval=_approval(levels),
         signals=tuple(_signal(signal, rollout.substrate) for signal in signals),
+    )
+
+
+def _select(select: SelectSettings) -> Select:
+    return Select(
+        ou=tuple(select.ou or ()),
+        labels=dict(select.labels or {}),
+        at_least=_first(select.at_least, Select().at_least),
+        hold={name: Hold(h.reason, h.until) for name, h in (select.hold or {}).items()},
     )
 
 

@@ -7,7 +7,7 @@ are told together with those of the schema, not one round later.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +24,7 @@ from phased_rollout.config.policies import (
 from phased_rollout.config.problems import Path, Problems, in_words
 from phased_rollout.config.windows import endless
 from phased_rollout.model.definition import Config, GateKind, Waves
-
-MAX_WAVES = 1024
-"""Airflow's ``[core] max_map_length``: a channel's waves are one mapped task."""
+from phased_rollout.model.targets import MAX_WAVES
 
 MAX_BUCKET = 63
 
@@ -88,12 +86,16 @@ class _Checks:
                 there: Path = (*here, "targets", number)
                 self._once(names, target.get("name"), (*there, "name"), "target")
                 self._address(target, there, substrate, addresses)
+            self._select(channel, here, rollout)
             for policy in policies.allowed:
                 levels = policies.levels(channel, policy)
                 self._limits(channel, here, levels)
                 self._gate(channel, here, levels, rollout)
+        self._retired(rollout, path, names)
         if substrate.get("kind") == "cloudformation":
-            self._bucket(substrate.get("bucket"), addresses, (*path, "substrate", "bucket"))
+            selects = any("select" in c for _, c in _mappings(rollout.get("channels")))
+            bucket = (*path, "substrate", "bucket")
+            self._bucket(substrate.get("bucket"), addresses, bucket, selects=selects)
 
     def _cloudformation(self, substrate: Raw, path: Path) -> None:
         if "stack" in substrate and "stacks" in substrate:
@@ -104,14 +106,19 @@ class _Checks:
         for number, stack in _mappings(substrate.get("stacks")):
             self._once(names, stack.get("name"), (*path, "stacks", number, "name"), "stack")
 
-    def _bucket(self, bucket: Any, addresses: dict[Any, _Seen], path: Path) -> None:
+    def _bucket(
+        self, bucket: Any, addresses: dict[Any, _Seen], path: Path, *, selects: bool
+    ) -> None:
         """Bucket names are global, and a bucket is in one region."""
         if not isinstance(bucket, str):
             return
         for number, what in enumerate(("account", "region")):
             values = {address[number] for address in addresses}
-            if len(values) > 1 and f"{{{what}}}" not in bucket:
-                each = f"each of the {len(values)} {what}s needs one of its own"
+            found = selects and what == "account"
+            if (found or len(values) > 1) and f"{{{what}}}" not in bucket:
+                each = (
+                    f"each of the {'' if found else f'{len(values)} '}{what}s needs one of its own"
+                )
                 self._add(f"{each}: write {{{what}}} in its name", path)
         names = [bucket.replace("{account}", a).replace("{region}", r) for a, r in addresses]
         if any(len(name) > MAX_BUCKET for name in names):
@@ -169,11 +176,38 @@ class _Checks:
             what = f"the substrate's role is one of account {of[1]}: write its name only"
             self._add(what, path)
 
+    def _select(self, channel: Raw, path: Path, rollout: Raw) -> None:
+        """A channel has targets, named or selected; never all of them, and never by accident."""
+        if "select" not in channel:
+            if "targets" not in channel:
+                self._add("missing: name targets, or select them", (*path, "targets"))
+            return
+        inventory, substrate = (mapping(rollout.get(key)) for key in ("inventory", "substrate"))
+        kind = inventory.get("kind")
+        if "inventory" not in rollout:
+            what = "there is no inventory to select from: add one to the rollout"
+            self._add(what, (*path, "select"))
+        if kind == "http" and "ou" in mapping(channel["select"]):
+            what = "an http inventory knows no organizational units: select by labels"
+            self._add(what, (*path, "select", "ou"))
+        of_aws = kind == "organizations" and substrate.get("kind") == "cloudformation"
+        if of_aws and "region" not in substrate:
+            what = "missing: set the region of the accounts that are selected"
+            self._add(what, (*path[:2], "substrate", "region"))
+
+    def _retired(self, rollout: Raw, path: Path, names: Mapping[Any, _Seen]) -> None:
+        retired = rollout.get("retired")
+        for position, name in enumerate(retired if isinstance(retired, list) else []):
+            if isinstance(name, str) and name in names:
+                at = f"{in_words(names[name].path[2:-1])}, line {names[name].line}"
+                what = f"the target {name!r} is still there ({at}): remove one of the two"
+                self._add(what, (*path, "retired", position))
+
     def _limits(self, channel: Raw, path: Path, levels: tuple[Raw, ...]) -> None:
         targets = channel.get("targets")
         listed = targets if isinstance(targets, list) else []
         count = sum("hold" not in mapping(target) for target in listed)
-        if listed and not count:
+        if listed and not count and "select" not in channel:
             what = "every target is on hold, which is a channel of nothing: end a hold"
             self._add(what, (*path, "targets"))
         if not any("soak" in level for level in levels):
@@ -185,7 +219,8 @@ class _Checks:
             what = f"{-(-count // size)} waves, but Airflow maps at most {MAX_WAVES}"
             self._add(f"{what}: raise size to {needed} or more", (*path, "waves", "size"))
         tolerated = _first(level.get("max_failed") for level in levels)
-        if isinstance(tolerated, int) and 0 < count <= tolerated:
+        known = "select" not in channel  # the plan counts those that are selected
+        if known and isinstance(tolerated, int) and 0 < count <= tolerated:
             what = f"{tolerated} of {count} targets may fail, so no failure would ever count"
             self._add(f"{what}: tolerate fewer", (*path, "max_failed"))
 

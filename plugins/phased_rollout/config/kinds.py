@@ -83,7 +83,9 @@ RuleId = Annotated[
 ]
 
 
-def _known(group: str) -> AfterValidator:
+def known_in(group: str) -> AfterValidator:
+    """Accept the kinds of an entry point group that are installed."""
+
     def check(kind: str) -> str:
         # The entry points are asked only for a stranger: reading them takes 40 ms.
         if kind not in BUILT_IN[group]:
@@ -96,8 +98,8 @@ def _known(group: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-SubstrateKind = Annotated[str, _known(SUBSTRATES)]
-SignalKind = Annotated[str, _known(SIGNALS)]
+SubstrateKind = Annotated[str, known_in(SUBSTRATES)]
+SignalKind = Annotated[str, known_in(SIGNALS)]
 
 
 def shape_of(group: str) -> Callable[[Any], str]:

@@ -21,10 +21,12 @@ from phased_rollout.config.fields import (
     Positive,
     Scope,
     Strict,
+    TargetName,
     Text,
     TimeZone,
     filled,
 )
+from phased_rollout.config.inventories import AnyInventory, SelectSettings
 from phased_rollout.config.kinds import (
     OTHER,
     AccountTarget,
@@ -133,7 +135,8 @@ class Channel(ChannelSettings, Generic[TargetT]):
 
     name: ChannelName
     signals: Maybe[list[Signal]] = None
-    targets: Annotated[list[TargetT], filled("name at least one target")]
+    targets: Annotated[list[TargetT] | None, filled("name at least one target")] = None
+    select: Annotated[SelectSettings | None, filled("say which targets: by ou or labels")] = None
 
 
 class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
@@ -145,6 +148,8 @@ class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
     tags: Maybe[list[Text]] = None
     substrate: SubstrateT
     signals: Maybe[list[Signal]] = None
+    inventory: Maybe[AnyInventory] = None
+    retired: Maybe[list[TargetName]] = None
     defaults: ChannelSettings = ChannelSettings()
     channels: Annotated[list[Channel[TargetT]], filled("name at least one channel")]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.windows import FreezeWindow
 
 EMERGENCY = "_emergency"
@@ -61,14 +62,6 @@ class RollbackScope(StrEnum):
 
     ALL_CHANNELS = "all_channels"
     FAILED_CHANNEL = "failed_channel"
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why a target is left out, and the last day on which it is."""
-
-    reason: str
-    until: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +137,28 @@ class Conduct:
 
 
 @dataclass(frozen=True, slots=True)
+class Inventory:
+    """The system that knows which targets there are.
+
+    :param unlisted: what an active one in no channel does to a plan
+    :param outside: names or address values of those that are meant to be in no channel
+    :param address: what the address of a found target has when the inventory does not say it
+    """
+
+    source: AdapterSpec
+    unlisted: Unlisted = Unlisted.WARN
+    outside: tuple[str, ...] = ()
+    address: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """An ordered risk class of targets, with the conditions under which a change may leave it.
 
     :param targets: those that a change is applied to
     :param on_hold: those in quarantine, which are left out
     :param freeze: times in which none of its targets is started
+    :param select: which targets of the inventory join them when a plan is made; None in a plan
     """
 
     name: str
@@ -162,6 +171,7 @@ class Channel:
     signals: tuple[AdapterSpec, ...] = ()
     on_hold: tuple[Target, ...] = ()
     freeze: tuple[FreezeWindow, ...] = ()
+    select: Select | None = None
 
     @property
     def needs_approval(self) -> bool:
@@ -200,6 +210,8 @@ class Definition:
     :param access: role to what it may do; empty: Airflow decides
     :param policy: name of the policy that the channels' conduct comes from; empty: of none
     :param policies: what a run may choose instead: by name, the conduct of each channel in order
+    :param inventory: checks the targets that are named, and finds those that are selected
+    :param retired: names of targets that are meant to be gone
     """
 
     name: str
@@ -224,6 +236,8 @@ class Definition:
     access: Mapping[str, Access] = field(default_factory=dict)
     policy: str = ""
     policies: Mapping[str, tuple[Conduct, ...]] = field(default_factory=dict)
+    inventory: Inventory | None = None
+    retired: tuple[str, ...] = ()
 
     @property
     def shape(self) -> list[str]:

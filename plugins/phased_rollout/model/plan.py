@@ -16,6 +16,35 @@ from phased_rollout.model.definition import (
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the targets of a plan come from, and how they differ from the last graduated plan's.
+
+    :param inventory: kind of the inventory that was asked; empty when there is none
+    :param found: how many targets it knew
+    :param answer: digest of its whole answer, which lies in the record store under that name
+    :param compared_with: run id of the last graduated plan; empty when there was none
+    :param notes: what a person should know
+    :param authorize: what a person must authorize
+    """
+
+    inventory: str = ""
+    found: int = 0
+    answer: str = ""
+    compared_with: str = ""
+    notes: tuple[str, ...] = ()
+    authorize: tuple[str, ...] = ()
+
+    def in_words(self) -> list[str]:
+        """Tell where the targets come from, a line each."""
+        before = f"rollout {self.compared_with}" if self.compared_with else "nothing: the first one"
+        lines = [f"targets compared with {before}"]
+        if self.inventory:
+            what = f"{self.found} targets (answer {self.answer[:12]})"
+            lines.append(f"inventory {self.inventory} knows {what}")
+        return [*lines, *self.notes]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that later tasks obey, whatever the file says by then.
 
@@ -37,6 +66,7 @@ class Plan:
     shape: tuple[str, ...] = ()
     emergency: bool = False
     pays: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         """Refuse a plan that would roll out nothing."""
@@ -113,6 +143,7 @@ def describe(plan: Plan) -> str:
         lines.append(f"{number}. {channel.name}: {len(channel.targets)} targets, {what}")
         lines.extend(f"   frozen in {window}" for window in channel.freeze)
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
+    lines.extend(plan.origin.in_words() if plan.origin else ())
     return "\n".join(lines)
 
 

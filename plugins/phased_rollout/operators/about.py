@@ -15,12 +15,14 @@ from phased_rollout.model.definition import (
     RollbackScope,
 )
 
+FOUND_LATER = "found when the plan is made"
 WIDTH = 90
 """Columns of a text block that fit beside the grid."""
 
 ABOUT = {
     "plan": "Fixes what this run rolls out, and where: later edits of the files do not change it. "
-    "Refuses what it cannot do. Touches no target. **Its log is the plan.**",
+    "Asks the inventory which targets there are, and refuses when one has disappeared. Touches no "
+    "target. **Its log is the plan.**",
     "preview": "Asks every target what would change, and changes nothing. **Its log is the "
     "difference.** When all targets already run the change, the run ends here, green.",
     "authorize": "Asks a person, under *Required Action*, when the change destroys something or "
@@ -92,16 +94,21 @@ def _visible(character: str) -> str:
 
 def summary(channel: Channel) -> str:
     """Say in one line how many targets a channel has and what lets a change leave it."""
-    held = f" and {len(channel.on_hold)} on hold" if channel.on_hold else ""
-    return f"{len(channel.targets)} targets{held}, soak {channel.soak}, gate {gate_of(channel)}"
+    targets = f"{len(channel.targets)} targets"
+    targets += f" and {len(channel.on_hold)} on hold" if channel.on_hold else ""
+    if channel.select:
+        named = channel.targets or channel.on_hold
+        targets = f"{targets}, and those {FOUND_LATER}" if named else f"targets {FOUND_LATER}"
+    return f"{targets}, soak {channel.soak}, gate {gate_of(channel)}"
 
 
 def about_channel(channel: Channel) -> str:
     """Describe a channel, as Markdown."""
-    targets = ", ".join(t.name for t in channel.targets)
+    targets = [f"targets: {', '.join(t.name for t in channel.targets)}"] if channel.targets else []
+    targets += [f"{FOUND_LATER}: {channel.select}"] if channel.select else []
     held = [f"frozen in {window}" for window in channel.freeze]
     held += [f"on hold: {target.hold_in_words}" for target in channel.on_hold]
-    return fenced([summary(channel), f"targets: {targets}", *held])
+    return fenced([summary(channel), *targets, *held])
 
 
 _EMERGENCY = """**For what cannot wait.** A run of this Dag supersedes a rollout of `{name}` that is

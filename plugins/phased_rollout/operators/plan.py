@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout import changes, sources, substrates
 from phased_rollout.debts import made_good_by, owed
-from phased_rollout.errors import ChangeError, ConfigError, GuardError
+from phased_rollout.errors import ChangeError, ConfigError, GuardError, RefusedError
 from phased_rollout.model.bypass import Bypass, make_bypass
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
@@ -19,6 +19,7 @@ from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan, describe, refuse_expired_holds
 from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
+from phased_rollout.operators.discovery import find_targets
 from phased_rollout.records import RolloutRecords
 
 LOOK_AGAIN = timedelta(seconds=10)
@@ -28,9 +29,10 @@ what is still in flight may not mutate any more, and a target that is busy is wa
 
 
 class PlanOperator(RolloutOperator):
-    """Checks the run's conf, resolves the change to immutable content and freezes the plan.
+    """Checks the run's conf, finds the targets, resolves the change and freezes the plan.
 
-    Touches no target. A second run of the task keeps the first plan.
+    Touches no target: asks the inventory, if there is one, and the records. A second run of the
+    task keeps the first plan.
 
     :param planned: the definition as the file had it when the Dag was parsed
     :param base: folder that a relative change is resolved against
@@ -50,7 +52,7 @@ class PlanOperator(RolloutOperator):
         records = self.rollout(context).records
         try:
             plan, change = self._plan(context)
-        except (ChangeError, ConfigError, GuardError) as error:
+        except (ChangeError, ConfigError, GuardError, RefusedError) as error:
             raise AirflowFailException(f"nothing was touched:\n{error}") from error
         if self.emergency:
             self._supersede(records)
@@ -70,11 +72,12 @@ class PlanOperator(RolloutOperator):
             requested_by=run.triggering_user_name,
             known=[c.name for c in self.planned.channels],
         )
-        planned = self._under(params.get("policy"))
-        refuse_expired_holds(self.planned, today=now().date())
-        change = self._change(params, bypass)
+        records = self.rollout(context).records
+        definition, origin = find_targets(self._under(params.get("policy")), records)
+        refuse_expired_holds(definition, today=now().date())
+        change = self._change(params, definition, bypass)
         plan = Plan(
-            definition=bypass.applied_to(planned),
+            definition=bypass.applied_to(definition),
             run_id=run.run_id,
             change=change.digest,
             change_name=change.name,
@@ -82,13 +85,12 @@ class PlanOperator(RolloutOperator):
             bypass=bypass,
             shape=tuple(self.planned.shape),
             emergency=self.emergency,
-            pays=made_good_by(
-                owed(self.rollout(context).records), change=change.digest, tier=bypass.tier
-            ),
+            pays=made_good_by(owed(records), change=change.digest, tier=bypass.tier),
+            origin=origin,
         )
         return plan, change
 
-    def _change(self, params: Any, bypass: Bypass) -> Change:
+    def _change(self, params: Any, definition: Definition, bypass: Bypass) -> Change:
         source = params["change"] or self.planned.change
         if not source:
             raise GuardError("no change: name its folder or URL in the Dag param 'change'")
@@ -99,9 +101,9 @@ class PlanOperator(RolloutOperator):
                 given=params["parameters"] or {},
                 templates=changes.templates_of(self.planned),
             )
-        included = [c for c in self.planned.channels if c.name not in bypass.channels]
-        problems = changes.check_against(change, self.planned) or substrates.problems_of(
-            self.planned.substrate, change, included
+        included = [c for c in definition.channels if c.name not in bypass.channels]
+        problems = changes.check_against(change, definition) or substrates.problems_of(
+            definition.substrate, change, included
         )
         if problems:
             raise ChangeError("\n".join(problems))

@@ -9,8 +9,9 @@ import pytest
 
 from phased_rollout.errors import GuardError
 from phased_rollout.model.bypass import Bypass, BypassTier, make_bypass
-from phased_rollout.model.definition import Hold, OnFailure, RollbackScope, Target
+from phased_rollout.model.definition import OnFailure, RollbackScope, Target
 from phased_rollout.model.plan import describe, how_to_retry, refuse_expired_holds
+from phased_rollout.model.selection import Hold
 from tests.builders import NAMES, a_channel, a_plan
 
 

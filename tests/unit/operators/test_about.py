@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from phased_rollout.model.definition import OnFailure
-from phased_rollout.operators.about import about_channel, about_rollout, fenced
+from phased_rollout.model.selection import Select
+from phased_rollout.operators.about import about_channel, about_rollout, fenced, summary
 from tests.builders import a_channel, a_definition
 
 
@@ -38,3 +41,13 @@ def test_the_documentation_names_channels_in_order_and_what_a_failure_does() -> 
 def test_the_documentation_of_a_channel_names_its_targets() -> None:
     channel = a_channel("only")
     assert all(target.name in about_channel(channel) for target in channel.targets)
+
+
+def test_a_channel_that_selects_its_targets_says_when_they_are_found() -> None:
+    select = Select(ou=("Prod",), labels={"tier": "a"}, at_least=3)
+    only = replace(a_channel("prod", targets=0), select=select)
+    assert summary(only).startswith("targets found when the plan is made, soak")
+    assert "found when the plan is made: ou Prod, tier=a, at least 3" in about_channel(only)
+    both = replace(a_channel("prod"), select=select)
+    assert summary(both).startswith("2 targets, and those found when the plan is made, soak")
+    assert "targets: prod-1, prod-2" in about_channel(both)

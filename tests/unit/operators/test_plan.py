@@ -14,9 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from phased_rollout.debts import owe
 from phased_rollout.model.bypass import Bypass, BypassTier
-from phased_rollout.model.definition import Conduct, GateKind, Hold, Waves
+from phased_rollout.model.definition import Conduct, GateKind, Waves
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import describe
+from phased_rollout.model.selection import Hold
 from phased_rollout.model.target_state import TargetState
 from phased_rollout.operators.plan import PATIENCE, PlanOperator
 from phased_rollout.records import RolloutRecords

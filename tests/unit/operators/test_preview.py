@@ -13,6 +13,7 @@ from phased_rollout.errors import ChangeError, RefusedError
 from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.plan import Origin
 from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.rollout import Rollout
@@ -101,6 +102,15 @@ def test_a_channel_without_a_change_is_said_to_soak_when_it_never_graduated(
         "playground: nothing to change, but no record that it graduated there: it soaks, and is "
         "judged",
     ]
+
+
+def test_targets_that_moved_since_the_last_rollout_need_one(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = begin(a_channel("playground"), origin=Origin(authorize=("2 targets moved",)))
+    answering(monkeypatch, lambda _: Preview((MODIFY,)))
+    preview().execute(CONTEXT)
+    assert records.details(Kind.PREVIEWED)[0]["authorize"] == ["2 targets moved"]
 
 
 def test_when_every_target_runs_the_change_the_rest_is_skipped(

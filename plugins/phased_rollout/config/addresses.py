@@ -1,0 +1,31 @@
+"""Judges a target that was found by the rules for those that channels.yaml names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ValidationError
+
+from phased_rollout.config.fields import WRITTEN
+from phased_rollout.config.kinds import AccountTarget, OtherTarget
+from phased_rollout.config.problems import shortened
+
+_SHAPES: dict[str, type[BaseModel]] = {"cloudformation": AccountTarget}
+_REQUIRED = {"cloudformation": ("account", "region")}
+
+
+def problem_of(name: str, address: Mapping[str, str], *, substrate: str) -> str:
+    """Say what is wrong with a target's name and address; nothing when they are fine."""
+    problems = [
+        f"address.{key}: missing" for key in _REQUIRED.get(substrate, ()) if key not in address
+    ]
+    try:
+        _SHAPES.get(substrate, OtherTarget).model_validate({**address, "name": name})
+    except ValidationError as invalid:
+        for error in invalid.errors(include_url=False):
+            written = shortened(str(error["input"]))
+            what = str(error.get("ctx", {}).get("error", error["msg"].lower()))
+            key = str(error["loc"][-1])
+            if error["type"] != "missing":
+                problems.append(f"{key}: {what.replace(WRITTEN, written)}")
+    return "; ".join(problems)
