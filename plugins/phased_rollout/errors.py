@@ -38,10 +38,6 @@ class GuardError(RolloutError):
     """A rule of the rollout forbids this step; the text says which, and what to do."""
 
 
-class NotPassedError(GuardError):
-    """The channel before has not been passed; text as for its parent."""
-
-
 class BlockedError(RolloutError):
     """No further target is started, because others have failed; another try may find it lifted."""
 

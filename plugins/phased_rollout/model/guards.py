@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from phased_rollout.errors import GuardError, NotPassedError
+from phased_rollout.errors import GuardError
 from phased_rollout.model.definition import Channel, RollbackScope
 from phased_rollout.model.ledger import NEVER, Kind, Ledger
 from phased_rollout.model.plan import Plan
@@ -35,7 +35,7 @@ def may_enter(
     for earlier in plan.before(channel)[-1:]:
         reason = why_not_passed(plan, ledger, earlier)
         if reason:
-            raise NotPassedError(
+            raise GuardError(
                 f"{channel} is not entered: {reason}; a task that was marked success is no "
                 f"evidence: clear {earlier.name}.health with downstream to judge it again"
             )

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from phased_rollout.errors import GuardError, NotPassedError, UnreachableError
+from phased_rollout.errors import GuardError, UnreachableError
 from phased_rollout.model.guards import may_enter, why_not_unchanged
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import of_targets, shown
@@ -16,7 +16,7 @@ from phased_rollout.operators.base import no_retry, now
 from phased_rollout.operators.confirm import Doubt, doubt
 from phased_rollout.operators.hold import hold_while_barred
 from phased_rollout.operators.question import Question, user_of
-from phased_rollout.operators.shape import hold, hold_while_edited
+from phased_rollout.operators.shape import hold, hold_until_its_turn, hold_while_edited
 from phased_rollout.operators.unchanged import digests, hold_while_others_run, running
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
@@ -50,7 +50,9 @@ class EnterOperator(Question):
         rollout = self.rollout(context)
         plan, records = rollout.plan, rollout.records
         hold_while_edited(self, rollout, self.shape, channel=self.channel)
-        try:
+        before = plan.before(self.channel)[-1:]
+        hold_until_its_turn(self, rollout, event, before, channel=self.channel)
+        with no_retry():
             may_enter(
                 plan,
                 records.ledger(),
@@ -58,11 +60,6 @@ class EnterOperator(Question):
                 newer=records.newer(),
                 needs_authorization=_needs_authorization(records),
             )
-        except GuardError as error:
-            if event is not None and isinstance(error, NotPassedError):
-                # Begun out of turn under an edited file, and held since: it is not to blame.
-                return hold(self, rollout, str(error), channel=self.channel)
-            raise AirflowFailException(str(error)) from error
         if plan.is_bypassed(self.channel):
             records.add(Kind.BYPASSED, at=now(), channel=self.channel, reason=plan.bypass.reason)
             raise AirflowSkipException(f"{self.channel} is bypassed: {plan.bypass.reason}")

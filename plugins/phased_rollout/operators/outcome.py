@@ -13,7 +13,7 @@ from phased_rollout.model.guards import channels_to_restore, may_finish
 from phased_rollout.model.ledger import Kind
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.restore import Failures, in_words, restore
-from phased_rollout.operators.shape import hold_while_edited
+from phased_rollout.operators.shape import hold_until_its_turn, hold_while_edited
 from phased_rollout.operators.tolerance import failed_targets
 from phased_rollout.rollout import Rollout
 
@@ -35,6 +35,7 @@ class OutcomeOperator(RolloutOperator):
         rollout = self.rollout(context)
         hold_while_edited(self, rollout, self.shape)
         plan, records = rollout.plan, rollout.records
+        hold_until_its_turn(self, rollout, event, plan.channels)
         with no_retry():
             may_finish(plan, records.ledger())
         records.add(Kind.FINISHED, at=now())

@@ -20,6 +20,7 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.operators.confirm import doubt, expected
 from phased_rollout.operators.enter import EnterOperator
+from phased_rollout.operators.outcome import OutcomeOperator
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
 from tests.builders import a_channel
@@ -62,14 +63,6 @@ def test_a_channel_is_refused_before_the_one_in_front_has_graduated(store: Path)
     planned()
     with pytest.raises(AirflowFailException, match="test is not entered: playground was never"):
         enter("test").execute(CONTEXT)
-
-
-def test_a_channel_that_an_edited_file_put_first_waits_for_its_turn_afterwards(store: Path) -> None:
-    records = planned()
-    with pytest.raises(TaskDeferred):
-        enter("test").execute(CONTEXT, event="the file is as it was")
-    [reason] = [r["reason"] for r in records.details(Kind.HELD, channel="test")]
-    assert reason.startswith("test is not entered: playground was never entered")
 
 
 def test_a_bypassed_channel_is_skipped_and_recorded(store: Path) -> None:
@@ -228,3 +221,33 @@ def test_an_authorization_that_is_too_old_is_asked_for_again_of_somebody_else_th
     with pytest.raises(TaskAwaitingInput):
         enter().execute_complete(CONTEXT, answer("Go on", "alice"))
     assert enter().execute_complete(CONTEXT, answer("Go on", "bob"))
+
+
+def test_a_channel_that_an_edited_file_began_too_early_waits_for_its_turn(store: Path) -> None:
+    records = planned()
+    with pytest.raises(TaskDeferred) as held:
+        enter("test").execute(CONTEXT, event="the file is as it was")
+    assert held.value.method_name == "execute"
+    [reason] = [r["reason"] for r in records.details(Kind.HELD, channel="test")]
+    assert reason == "holding until it is its turn: playground was never entered"
+    assert not records.ledger().happened(Kind.ENTERED, channel="test")
+
+
+def test_a_channel_that_was_begun_too_early_does_not_wait_for_a_rollout_that_has_failed(
+    store: Path,
+) -> None:
+    records = planned()
+    records.add(Kind.ENTERED, at=datetime.now(UTC), channel="playground")
+    records.add(Kind.FAILED, at=datetime.now(UTC), channel="playground")
+    with pytest.raises(AirflowFailException, match="test is not entered"):
+        enter("test").execute(CONTEXT, event="the file is as it was")
+
+
+def test_an_outcome_that_an_edited_file_began_too_early_waits_for_its_turn(store: Path) -> None:
+    records = planned()
+    outcome = OutcomeOperator(task_id="outcome", definition="accounts", shape=SHAPE)
+    with pytest.raises(TaskDeferred):
+        outcome.execute(CONTEXT, event="the file is as it was")
+    with pytest.raises(AirflowFailException, match="the rollout is not complete"):
+        outcome.execute(CONTEXT)
+    assert not records.ledger().happened(Kind.FINISHED)
