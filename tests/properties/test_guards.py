@@ -340,10 +340,10 @@ def captures_are_made_again(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
     patch.setattr(RolloutRecords, "capture", again)
     step = apply.ApplyOperator._step
 
-    def anew(self: Any, *args: Any) -> Any:
+    def anew(self: Any, *args: Any, **kwargs: Any) -> Any:
         patch.setattr(RolloutRecords, "before", lambda *_, **__: None)
         try:
-            return step(self, *args)
+            return step(self, *args, **kwargs)
         finally:
             patch.setattr(RolloutRecords, "before", before)
 
