@@ -8,7 +8,7 @@ from typing import Any
 from phased_rollout.model.ledger import Kind
 from sandbox.stack import wait_until
 from tests.integration.disturbances import ONE, TWO, Story, ended_again
-from tests.integration.scenarios import Ended, change, roll
+from tests.integration.scenarios import Ended, change
 from tests.integration.world import REFUSED, REGION, Scenario, World
 
 FAULTS = (
@@ -130,10 +130,15 @@ def statuses(world: World, scenario: Scenario) -> list[str]:
 
 
 def denied(world: World, scenario: Scenario) -> Ended:
-    """Let an account forbid the execution, but not the look."""
+    """Let an account forbid the execution, but not the look, until the rollout holds for it."""
     account = scenario.account("playground", 1)
-    world.aws.fault("denied", account=account, operation=EXECUTE, count=None)
-    return roll(world, scenario, change=change(REFUSED))
+    fault = world.aws.fault("denied", account=account, operation=EXECUTE, count=None)
+    run_id = world.trigger(scenario, change=change(REFUSED))
+    records = world.records(scenario, run_id)
+    if not wait_until(lambda: bool(records.details(Kind.HELD)), timeout=300, interval=0.3):
+        raise TimeoutError(f"{scenario.name} never held")
+    world.aws.clear_faults(fault)
+    return Ended(run_id, world.wait_for_end(scenario, run_id))
 
 
 ALL_AT_ONCE: dict[str, Any] = {
