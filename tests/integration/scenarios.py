@@ -191,7 +191,8 @@ TWO = ("playground", "production")
 ASKING = {"playground": {"gate": ["health", "approval"], "approval": {"approvers": ["approver"]}}}
 SCENARIOS = [
     Scenario("all_good", 1, good),
-    Scenario("runtime_failure", 2, runtime_failure, settings={"defaults": {"soak": "15s"}}),
+    # Long enough for a busy machine: the alarm ends it early.
+    Scenario("runtime_failure", 2, runtime_failure, settings={"defaults": {"soak": "3m"}}),
     Scenario("refused_in_test", 3, refused),
     Scenario("killed", 4, killed, TWO, 1),
     Scenario("marked_failed", 5, marked_failed, THREE, 1),
