@@ -14,8 +14,9 @@ from phased_rollout.operators.previews import Previews, digests_of, previews_of
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
 
-FRESH = timedelta(minutes=1)
-"""How long what was previewed or confirmed is taken for what would change."""
+FRESH = timedelta(minutes=10)
+"""How long what was previewed or confirmed is taken for what would change. An apply is held to it
+in any case; a fresh preview only lets a person be asked before the channel is entered."""
 
 
 @dataclass(frozen=True, slots=True)
