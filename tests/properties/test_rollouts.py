@@ -19,7 +19,7 @@ from tests.properties.machine import CHANNEL, PICK, Rollouts, a_small_channel, e
 
 LIVES = os.environ.get("LIVES")
 SETTINGS = settings(
-    max_examples=int(LIVES or 160),
+    max_examples=int(LIVES or 100),
     stateful_step_count=30,
     derandomize=not LIVES,
     database=None,
@@ -36,7 +36,7 @@ def test_nothing_that_befalls_a_rollout_breaks_its_promises() -> None:
     run_state_machine_as_test(Rollouts, settings=SETTINGS)
 
 
-@settings(SETTINGS, max_examples=int(LIVES or 160) // 8)
+@settings(SETTINGS, max_examples=int(LIVES or 100) // 8)
 @given(
     specs=st.lists(CHANNEL, min_size=2, max_size=3),
     edits=st.lists(st.tuples(st.integers(1, 12), IN_PLACE), min_size=1, max_size=4),
