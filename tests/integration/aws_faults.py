@@ -108,6 +108,7 @@ def deletion_fails(world: World, scenario: Scenario) -> Story:
         for group in logs.describe_log_groups()["logGroups"]:
             logs.delete_log_group(logGroupName=group["logGroupName"])
     run_id = begin(world, scenario)
+    world.answer(scenario, run_id, "authorize", "Approve")  # a resource would be retained
     world.wait_for_record(scenario, run_id, Kind.APPLIED)
     story = Story(run_id, seen={"applied": statuses(world, scenario)})
     inject(world, scenario, DELETE, count=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from phased_rollout.model.ledger import Kind
 from sandbox.stack import wait_until
+from tests.integration.disturbances import Story, ended_again
 from tests.integration.scenarios import THREE, Ended
 from tests.integration.world import Json, Scenario, World, write_config
 
@@ -139,29 +140,33 @@ def edited(world: World, scenario: Scenario) -> Ended:
     return Ended(run_id, state)
 
 
-def spoilt(*, harm: bool) -> Callable[[World, Scenario], Ended]:
-    """Spoil the file while playground soaks, and mend it only when the run has ended."""
+def spoilt(*, harm: bool) -> Callable[[World, Scenario], Story]:
+    """Spoil the file while playground soaks, and mend it when the soak has ended."""
 
-    def act(world: World, scenario: Scenario) -> Ended:
+    def act(world: World, scenario: Scenario) -> Story:
         world.together(lambda: edit_all(world))
         world.together(lambda: mend(world))
         run_id = soaking(world, scenario)
         world.together(lambda: spoil(world))
         if harm:
             world.alarm(scenario.account("playground", 1), "ALARM")
-        state = world.wait_for_end(scenario, run_id)
+        soak = ("playground.soak", "failed" if harm else "success")
+        world.wait_for_task(scenario, run_id, *soak)
+        story = Story(run_id, tasks={"spoilt": world.states(scenario, run_id)})
+        story.seen["stale"] = world.operator.dag(scenario.name)["is_stale"]
         world.together(lambda: mend(world))
-        return Ended(run_id, state)
+        ended_again(world, scenario, story, "mended")
+        return story
 
     return act
 
 
-LONG = {"playground": {"soak": "60s"}}
+LONG, LONGEST = {"playground": {"soak": "60s"}}, {"playground": {"soak": "10m"}}
 EDITED = [
     *(
         Scenario(name, 501 + number, edited, THREE, 2 if name in GOES_ON else 1, of_channel=LONG)
         for number, name in enumerate(EDITS)
     ),
     Scenario("file_spoilt", 521, spoilt(harm=False), THREE, 1, of_channel=LONG),
-    Scenario("file_spoilt_and_harm", 522, spoilt(harm=True), THREE, 1, of_channel=LONG),
+    Scenario("file_spoilt_and_harm", 522, spoilt(harm=True), THREE, 1, of_channel=LONGEST),
 ]

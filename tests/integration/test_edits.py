@@ -60,19 +60,24 @@ def test_an_edit_of_channels_holds_a_rollout_until_the_file_is_as_it_was(
 
 
 @pytest.mark.scenario("file_spoilt")
-def test_a_file_that_cannot_be_read_stops_no_rollout_under_way(world: World) -> None:
-    scenario, run = BY_NAME["file_spoilt"], world.acted("file_spoilt")
-    assert run.state == "success"
+def test_a_rollout_stands_still_while_the_file_cannot_be_read_and_goes_on_when_it_is_mended(
+    world: World,
+) -> None:
+    scenario, story = BY_NAME["file_spoilt"], world.acted("file_spoilt")
+    assert story.seen["stale"] is True
+    assert story.tasks["spoilt"]["test.enter"] == "None"
+    assert story.states == {"mended": "success"}
     assert set(world.running(scenario).values()) == {NEW}
     executed = [account for account, _ in world.executed(*scenario.accounts())]
     assert executed == scenario.accounts()
-    assert world.records(scenario, run.run_id).details(Kind.FAILED) == []
+    assert world.records(scenario, story.run_id).details(Kind.FAILED) == []
 
 
 @pytest.mark.scenario("file_spoilt_and_harm")
-def test_a_file_that_cannot_be_read_stops_no_rollback(world: World) -> None:
-    scenario, run = BY_NAME["file_spoilt_and_harm"], world.acted("file_spoilt_and_harm")
-    assert run.state == "failed"
+def test_a_rollback_begins_when_the_file_that_could_not_be_read_is_mended(world: World) -> None:
+    scenario, story = BY_NAME["file_spoilt_and_harm"], world.acted("file_spoilt_and_harm")
+    assert story.tasks["spoilt"]["rollback.playground"] == "None"
+    assert story.states == {"mended": "failed"}
     assert world.running(scenario) == {
         "playground-1": RESTORED,
         "test-1": OLD,
