@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +123,12 @@ class World:
     def acted(self, name: str) -> Any:
         """Wait until a scenario's act has ended; gives what it returned."""
         return self._acts[name].result(timeout=PATIENCE)
+
+    def wait_for_others(self, scenario: Scenario) -> None:
+        """Wait until all other scenarios have ended, well or badly."""
+        futures.wait(
+            [act for name, act in self._acts.items() if name != scenario.name], timeout=PATIENCE
+        )
 
     # acting
 
