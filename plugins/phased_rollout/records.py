@@ -67,6 +67,10 @@ class RecordStore:
         folder = self.root / "rollouts" / safe_name(definition)
         return RolloutRecords(self, definition, run_id, folder, folder / "runs" / safe_name(run_id))
 
+    def definitions(self) -> list[str]:
+        """Name the definitions that have records."""
+        return [unquote(name) for name in self.names(self.root / "rollouts")]
+
     def newest(self, definition: str) -> RolloutRecords:
         """Give the records of the rollout that began last; raises RecordError without any."""
         found = self.rollout(definition, "")

@@ -1,6 +1,7 @@
 """One Airflow for the integration tests of a module: their scenarios run in it side by side.
 
-A module names its scenarios in ``SCENARIOS``; ``AT_ONCE`` and ``ENV`` are optional.
+A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, and ``FILE`` (what the file has
+beside them) are optional.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def world(
     wanted: list[Scenario] = [s for s in module.SCENARIOS if s.name in names]
     folder = tmp_path_factory.mktemp("stack")
     config = folder / "channels.yaml"
-    write_config(config, {s.name: s.definition() for s in wanted})
+    more = getattr(module, "FILE", {})
+    write_config(config, {s.name: s.definition() for s in wanted}, **more)
     env = {
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         # The file stays as it is: parsing it again and again would only take the tasks' time.
