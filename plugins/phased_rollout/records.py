@@ -37,6 +37,7 @@ from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.ledger import Entry, Kind, Ledger
 from phased_rollout.model.plan import Plan
 from phased_rollout.model.target_state import Artifact, TargetState
+from phased_rollout.storage import storage_at
 
 SCHEMA_VERSION = 1
 ENVIRONMENT = "PHASED_ROLLOUT_RECORDS"
@@ -60,7 +61,10 @@ class RecordStore:
     def from_environment(cls) -> RecordStore:
         """Open the store that ``PHASED_ROLLOUT_RECORDS`` names; default: below AIRFLOW_HOME."""
         home = os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow"
-        return cls(ObjectStoragePath(os.environ.get(ENVIRONMENT) or f"file://{home}/records"))
+        try:
+            return cls(storage_at(os.environ.get(ENVIRONMENT) or f"file://{home}/records"))
+        except LookupError as error:
+            raise RecordError(f"{ENVIRONMENT}: {error}: create it in Airflow") from error
 
     def rollout(self, definition: str, run_id: str) -> RolloutRecords:
         """Give the records of one run."""

@@ -7,6 +7,7 @@ beside them) are optional.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,9 @@ from tests.integration.world import REGION, Scenario, World, write_config
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the running system."""
+    here = Path(__file__).parent
     for item in items:
-        if "world" in getattr(item, "fixturenames", ()):
+        if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
 
 
