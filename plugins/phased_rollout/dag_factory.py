@@ -59,26 +59,31 @@ def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
 
     A task parses the Dag file again: then only its own Dag is built.
     """
-    wanted, task = get_parsing_context()
-    found = source or to_build(wanted, task=task)
+    wanted, _ = get_parsing_context()
+    found, why_not = (source, "") if source else to_build(wanted)
     base = str(Path(found.source).resolve().parent)
     dags = {}
     for name, definition in found.definitions.items():
         for dag_id in (name, name + EMERGENCY):
             if wanted in (None, dag_id):
-                dags[dag_id] = build_dag(definition, base=base, emergency=dag_id != name)
+                dags[dag_id] = build_dag(
+                    definition, base=base, emergency=dag_id != name, why_not=why_not
+                )
         if wanted in (None, name + CONTROL):
             dags[name + CONTROL] = build_control(definition)
     return dags
 
 
-def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> DAG:
+def build_dag(
+    definition: Definition, *, base: str, emergency: bool = False, why_not: str = ""
+) -> DAG:
     """Build the Dag of a definition: plan → preview → authorize → channels → outcome → rollback.
 
     The trigger rules are those of docs/adr/0002-wiring.md; each survived being disturbed.
 
     :param base: folder that a relative change is resolved against
     :param emergency: build the Dag for what cannot wait: it supersedes the regular rollout
+    :param why_not: why no rollout may begin; empty when one may
     """
     with DAG(
         dag_id=definition.name + (EMERGENCY if emergency else ""),
@@ -102,7 +107,9 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
         access_control=access_control(definition, emergency=emergency),
         doc_md=about_rollout(definition, emergency=emergency),
     ) as dag:
-        plan = PlanOperator(task_id="plan", planned=definition, base=base, emergency=emergency)
+        plan = PlanOperator(
+            task_id="plan", planned=definition, base=base, emergency=emergency, why_not=why_not
+        )
         preview = PreviewOperator(task_id="preview", definition=definition.name)
         authorize = AuthorizeOperator(
             task_id="authorize",

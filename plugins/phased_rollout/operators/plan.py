@@ -37,20 +37,30 @@ class PlanOperator(RolloutOperator):
     :param planned: the definition as the file had it when the Dag was parsed
     :param base: folder that a relative change is resolved against
     :param emergency: supersede the regular rollout, once none of its targets is being changed
+    :param why_not: why no rollout may begin; empty when one may
     """
 
     def __init__(
-        self, *, planned: Definition, base: str, emergency: bool = False, **kwargs: Any
+        self,
+        *,
+        planned: Definition,
+        base: str,
+        emergency: bool = False,
+        why_not: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(definition=planned.name, **kwargs)
         self.planned = planned
         self.base = base
         self.emergency = emergency
+        self.why_not = why_not
 
     def execute(self, context: Any, event: Any = None) -> dict[str, Any]:
         """Give the plan's digest and shortest duration in seconds."""
         records = self.rollout(context).records
         try:
+            if self.why_not:
+                raise GuardError(self.why_not)
             plan, change = self._plan(context)
         except (ChangeError, ConfigError, GuardError, RefusedError) as error:
             raise AirflowFailException(f"nothing was touched:\n{error}") from error
