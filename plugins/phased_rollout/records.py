@@ -7,6 +7,7 @@ Layout below the root, which is a local folder or object storage (``PHASED_ROLLO
     rollouts/<definition>/debts/<at>~<run>.json            see debts.py
     rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released
     rollouts/<definition>/runs/<run>/plan.json             the frozen plan
+    rollouts/<definition>/runs/<run>/told/<event>~<digest>.json  whom to tell was claimed
     rollouts/<definition>/runs/<run>/ledger/<at>~<kind>~<channel>~~<nonce>.json
     rollouts/<definition>/runs/<run>/before/<channel>/<rollbacks>/<target>.json
     rollouts/<definition>/runs/<run>/targets/<channel>/<at>~<kind>~<channel>~<target>~<nonce>.json
@@ -31,6 +32,7 @@ from urllib.parse import quote, unquote
 from airflow.sdk import ObjectStoragePath
 from pydantic import TypeAdapter
 
+from phased_rollout import metrics
 from phased_rollout.errors import RecordError, RecordExistsError
 from phased_rollout.model.change import Change
 from phased_rollout.model.digest import canonical_json, digest_of
@@ -142,6 +144,7 @@ class RolloutRecords:
         name = f"{stamp(frozen.made_at)}~{safe_name(self.run_id)}.json"
         with contextlib.suppress(RecordExistsError):
             self.store.create(self.shared / "started" / name, {"run": self.run_id})
+            metrics.count("rollouts.started", self.definition)
         return frozen
 
     def plan(self) -> Plan:
@@ -178,6 +181,7 @@ class RolloutRecords:
             folder / name,
             {"at": at.isoformat(), "kind": kind, "channel": channel, "target": target, **details},
         )
+        metrics.recorded(kind, self.definition, channel)
 
     def hold(self, reason: str, *, at: datetime, channel: str) -> None:
         """Record why a channel holds, unless that is what was recorded last."""

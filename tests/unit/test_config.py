@@ -245,7 +245,7 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             [
                 "6: rollouts.accounts.soak: unknown key: known here are access, "
                 "authorize_within, authorized_for, change, channels, decide_within, defaults, "
-                "description, emergency, inventory, max_destructive, on_failure, "
+                "description, emergency, inventory, max_destructive, notify, on_failure, "
                 "pause_after_failures, policies_allowed, policy, retired, rollback, schedule, "
                 "signals, stuck_after, substrate, tags, timezone"
             ],

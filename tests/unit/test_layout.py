@@ -17,9 +17,9 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["triggers"],
     ["rollout"],
     ["substrates", "health", "inventory"],
-    ["aws", "aws_errors", "claims", "debts", "locks"],
+    ["aws", "aws_errors", "claims", "debts", "locks", "notify"],
     ["records"],
-    ["changes", "config", "adapters", "recurrence", "sources"],
+    ["changes", "config", "adapters", "metrics", "recurrence", "sources"],
     ["model"],
     ["errors"],
 ]

@@ -93,6 +93,7 @@ def _validate(arguments: argparse.Namespace) -> int:
                 problems.extend(_lint(definition, change) if arguments.lint else [])
         except ChangeError as error:
             problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
+    problems.extend(_notifiers(found))
     if problems:
         raise ChangeError("\n".join(dict.fromkeys(problems)))
     rollouts = {
@@ -116,6 +117,20 @@ def _lint(definition: Definition, change: Change) -> Iterator[str]:
 
     for problem in substrates.problems_of(definition.substrate, change, definition.channels):
         yield f"{definition.name}: {problem}"
+
+
+def _notifiers(found: Config) -> Iterator[str]:
+    """Import the notifiers that the file names; none of them is while a Dag is parsed."""
+    for definition in found.definitions.values():
+        if not definition.notify:
+            continue
+        from phased_rollout import notify  # noqa: PLC0415 - takes Airflow, which is slow to import
+
+        for number, why in notify.problems_of(definition.notify).items():
+            of_rollout = ("rollouts", definition.name, "notify", number, "notifier")
+            of_file = ("defaults", "notify", number, "notifier")
+            what = f"{definition.notify[number].path} {why}"
+            yield config.problem_at(what, of_rollout, of_file, path=Path(found.source))
 
 
 def _later(definition: Definition) -> str:

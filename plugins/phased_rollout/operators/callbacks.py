@@ -14,6 +14,7 @@ from typing import Any
 from phased_rollout.errors import RecordError
 from phased_rollout.model.definition import OnFailure, definition_of
 from phased_rollout.model.ledger import Kind
+from phased_rollout.operators.announce import tell_failures
 from phased_rollout.records import RecordStore, RolloutRecords
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def record_and_arm(context: Any) -> None:
         Kind.FAILED, at=at, channel=channel, task=ti.task_id, reason=reason, attempt=attempt
     )
     log.error("%s failed: %s", ti.task_id, reason)
+    tell_failures(records, context)
 
 
 def _rolls_back(records: RolloutRecords) -> bool:
