@@ -5,6 +5,7 @@ Nothing in here fails a task: what it tells of has happened already, and is on r
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -86,10 +87,14 @@ def tell_debts(rollout: Rollout, context: Any) -> None:
                 announce(rollout, notices.debt_owed(rollout.records.definition, str(debt)), context)
 
 
-def tell_failures(records: RolloutRecords, context: Any) -> None:
-    """Tell of each task that failed, as far as nobody was told; also of what nothing recorded.
+def tell_failures(
+    records: RolloutRecords, context: Any, failures: Iterable[Mapping[str, Any]] | None = None
+) -> None:
+    """Tell of each task that failed, as far as nobody was told.
 
     Called by the callback, and again by the tasks of the rollback, because Airflow may not call it.
+
+    :param failures: records of kind ``failed``; unless given, all of the run
     """
     with harmless("the failure"):
         plan = _plan(records)
@@ -97,8 +102,10 @@ def tell_failures(records: RolloutRecords, context: Any) -> None:
         if not notifiers:
             return
         entered = [e.at for e in records.ledger().entries if e.kind is Kind.ENTERED]
-        failures = [r for r in records.details(Kind.FAILED) if r["task"] != _ENDS]
-        for record in failures:
+        told: dict[tuple[str, ...], Notice] = {}
+        for record in records.details(Kind.FAILED) if failures is None else failures:
+            if record["task"] == _ENDS:
+                continue
             at = datetime.fromisoformat(record["at"])
             life = max((e for e in entered if e <= at), default=NEVER)
             attempt = record["attempt"].rpartition(" try ")[2]
@@ -106,8 +113,10 @@ def tell_failures(records: RolloutRecords, context: Any) -> None:
                 records.definition, plan, task=record["task"], reason=record["reason"]
             )
             # Not for each wave: they fail together, and the end of the rollback names them all.
-            told = replace(notice, occurrence=(record["task"], attempt, stamp(life)))
-            tell(records, notifiers, told, context)
+            occurrence = (record["task"], attempt, stamp(life))
+            told.setdefault(occurrence, replace(notice, occurrence=occurrence))
+        for notice in told.values():
+            tell(records, notifiers, notice, context)
 
 
 def tell_lost_failure(rollout: Rollout, context: Any) -> None:

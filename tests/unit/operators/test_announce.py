@@ -316,10 +316,53 @@ def test_a_failure_that_airflow_did_not_call_back_for_is_told_by_the_rollback(
 ) -> None:
     touched(ALL)
     restore()
+    assert events(told) == ["failed"]
     verdict()
     verdict()
     assert events(told) == ["failed", "rolled_back"]
     assert "no failure was recorded: a task was marked failed, or its process was lost" in told[0]
+
+
+def test_a_failure_whose_callback_died_before_it_told_is_told_by_the_rollback(
+    substrate: FakeSubstrate, told: list[str]
+) -> None:
+    records = touched(ALL)
+    for wave in (0, 1):
+        records.add(
+            Kind.FAILED,
+            at=datetime.now(UTC),
+            channel="playground",
+            task="playground.apply",
+            reason=f"wave {wave} says no",
+            attempt=f"playground.apply[{wave}] try 1",
+        )
+    verdict()
+    assert events(told) == ["failed", "rolled_back"]
+    assert "wave 0 says no" in told[0]
+
+
+def test_the_same_failure_after_another_entry_is_told_again(told: list[str]) -> None:
+    records = touched(ALL)
+    fail("playground.apply", "playground-1: says no")
+    records.add(Kind.ENTERED, at=datetime.now(UTC), channel="playground")
+    fail("playground.apply", "playground-2: says no", map_index=1)  # its first try, too
+    assert events(told) == ["failed", "failed"]
+
+
+def test_a_verdict_is_no_failure_of_its_own(substrate: FakeSubstrate, told: list[str]) -> None:
+    touched(ALL)
+    verdict()
+    fail("rollback.verdict", "the rollout failed")
+    assert events(told) == ["failed", "rolled_back"]
+
+
+def test_where_nothing_was_touched_no_rollback_is_told(
+    substrate: FakeSubstrate, told: list[str]
+) -> None:
+    begin(a_channel("playground"), notify=(ALL,))
+    fail("preview", "no such account")
+    verdict()
+    assert events(told) == ["failed"]
 
 
 def test_the_end_of_a_rollback_is_told_with_what_became_of_each_target(
