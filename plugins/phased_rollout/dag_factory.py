@@ -29,6 +29,7 @@ from phased_rollout.model.definition import (
     OnFailure,
 )
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
+from phased_rollout.operators.announce import outlet
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
@@ -141,6 +142,7 @@ def build_dag(
 
 def _channel(definition: Definition, channel: Channel) -> list[Task]:
     common = {"definition": definition.name}
+    graduation = outlet(definition.name, channel.name)
     with TaskGroup(channel.name, tooltip=summary(channel), doc_md=about_channel(channel)):
         enter = EnterOperator(
             task_id="enter",
@@ -165,10 +167,11 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             channel=channel.name,
             poke_interval=min(max(channel.soak / 10, SHORTEST_POKE), LONGEST_POKE),
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            outlets=[graduation],
             **common,
         )
         gate: BaseOperator = (
-            ApprovalGate(task_id="gate", channel=channel, **common)
+            ApprovalGate(task_id="gate", channel=channel, outlets=[graduation], **common)
             if channel.needs_approval
             else EmptyOperator(task_id="gate")
         )

@@ -266,3 +266,19 @@ def test_the_emergency_dag_has_the_same_tasks_and_no_schedule(bag: DagBag, dag: 
     assert {task.definition for task in urgent.tasks if hasattr(task, "definition")} == {
         "aws_accounts"
     }
+
+
+def test_only_what_records_a_graduation_may_make_an_asset_event(dag: DAG) -> None:
+    declared = {
+        task.task_id: [outlet.name for outlet in task.outlets] for task in dag.tasks if task.outlets
+    }
+    assert declared == {
+        f"{name}.health": [f"rollout://aws_accounts/{name}"]
+        for name in ("playground", "test", "infra", "production")
+    }
+
+
+def test_where_a_person_approves_the_gate_may_make_the_event() -> None:
+    dag = build_dag(a_definition(a_channel("playground", gate="approval")), base=".")
+    read = read_back(dag).task_dict["playground.gate"]
+    assert [outlet.name for outlet in read.outlets] == ["rollout://accounts/playground"]

@@ -37,6 +37,7 @@ from phased_rollout.config.kinds import (
     OtherTarget,
     shape_of,
 )
+from phased_rollout.config.notifiers import NotifySettings
 from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.windows import WindowSettings
 
@@ -125,6 +126,7 @@ class RolloutSettings(Strict):
     access: Maybe[dict[Text, AccessWord]] = None
     policy: Maybe[Text] = None
     policies_allowed: Maybe[Annotated[list[Text], filled("name at least one policy")]] = None
+    notify: Maybe[list[NotifySettings]] = None
 
 
 class Defaults(ChannelSettings, RolloutSettings):

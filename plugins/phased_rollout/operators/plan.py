@@ -18,6 +18,8 @@ from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan, describe, refuse_expired_holds, refuse_lonely_approvals
+from phased_rollout.notify import problems_of
+from phased_rollout.operators.announce import tell_started
 from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
 from phased_rollout.operators.discovery import find_targets
 from phased_rollout.records import RolloutRecords
@@ -70,7 +72,15 @@ class PlanOperator(RolloutOperator):
         if plan.emergency != self.emergency:
             raise AirflowFailException("the run id is taken by another rollout: trigger a new run")
         self.log.info("%s", describe(plan))
+        self._tell(context)
         return {"change": plan.change, "seconds": plan.shortest_duration.total_seconds()}
+
+    def _tell(self, context: Any) -> None:
+        rollout = self.rollout(context)
+        for number, why in problems_of(rollout.plan.definition.notify).items():
+            path = rollout.plan.definition.notify[number].path
+            self.log.warning("nobody will be told by notifier %s: it %s", path, why)
+        tell_started(rollout, context)
 
     def _plan(self, context: Any) -> tuple[Plan, Change]:
         run, params = context["dag_run"], context["params"]

@@ -13,6 +13,7 @@ from phased_rollout.model.guards import may_judge
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Observation
+from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.base import no_retry, now
 from phased_rollout.rollout import Rollout, for_each
 from phased_rollout.triggers.watch import Watch
@@ -74,7 +75,7 @@ class HealthSensor(BaseSensorOperator):
             evidence=evidence,
         )
         if not channel.needs_approval:
-            records.add(Kind.GRADUATED, at=now(), channel=self.channel)
+            graduate(rollout, self.channel, reason=decision.reason, context=context)
         return True
 
 
