@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ class Stage(StrEnum):
     """How far the change has come in a channel."""
 
     WAITING = "waiting"
+    NOT_REACHED = "not_reached"
     BYPASSED = "bypassed"
     APPLYING = "applying"
     SOAKING = "soaking"
@@ -30,6 +31,7 @@ class State(StrEnum):
     """What has become of a target."""
 
     WAITING = "waiting"
+    UNTOUCHED = "untouched"
     APPLYING = "applying"
     VERIFIED = "verified"
     SOAKING = "soaking"
@@ -46,10 +48,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A target's state, and since when."""
+    """A target's state, and since when.
+
+    :param failed: whether it was refused since its channel was entered, whatever came after
+    """
 
     state: State
     at: datetime | None = None
+    failed: bool = False
 
 
 _ENDS = {
@@ -67,6 +73,10 @@ _DECIDED = {
 }
 """What holds for a channel when it is newer than its entry, the last word first."""
 _PASSED = (Kind.VERIFIED, Kind.EXCEPTED)
+_TELL = (Kind.VERIFIED, *_ENDS)
+_UNTOUCHED = dict.fromkeys(
+    (Stage.NOT_REACHED, Stage.ROLLING_BACK, Stage.ROLLED_BACK), State.UNTOUCHED
+)
 _FARES = {
     Stage.SOAKING: State.SOAKING,
     Stage.APPROVAL: State.HEALTHY,
@@ -81,14 +91,17 @@ def verified_at(facts: Facts, channel: str) -> datetime:
     return max(applied, facts.targets[channel].last_of_any(Kind.VERIFIED))
 
 
-def stage_of(facts: Facts, channel: Channel) -> Stage:
-    """Say how far a channel has come; the newest record decides."""
+def stage_of(facts: Facts, channel: Channel, *, over: bool) -> Stage:
+    """Say how far a channel has come; the newest record decides.
+
+    :param over: whether the run has ended
+    """
     name, ledger = channel.name, facts.ledger
     entered = ledger.last(Kind.ENTERED, channel=name)
     if facts.plan and facts.plan.is_bypassed(name):
         return Stage.BYPASSED
     if entered is NEVER:
-        return Stage.WAITING
+        return Stage.NOT_REACHED if over else Stage.WAITING
     for kind, stage in _DECIDED.items():
         if ledger.last(kind, channel=name) > entered:
             return stage
@@ -110,25 +123,30 @@ def _under_way(facts: Facts, channel: Channel, entered: datetime) -> Stage:
 def cells_of(facts: Facts, channel: Channel, stage: Stage) -> dict[str, Cell]:
     """Say what has become of each target of a channel, in the order of the plan."""
     entered = facts.ledger.last(Kind.ENTERED, channel=channel.name)
-    last = _last_by_target(facts.targets[channel.name], (Kind.VERIFIED, *_ENDS))
+    history = facts.targets[channel.name]
+    newest = {n: e for n, e in _last_by_target(history, _TELL).items() if e.at > entered}
+    last = _last_by_target(history, (Kind.REFUSED, Kind.VERIFIED))
+    refused = [n for n, e in last.items() if e.kind is Kind.REFUSED and e.at > entered]
     touched = facts.touched[channel.name]
+    found = {
+        target.name: _cell(newest.get(target.name), stage, touched=target.name in touched)
+        for target in channel.targets
+    }
+    failed = {name: replace(found[name], failed=True) for name in refused if name in found}
+    return found | failed | {target.name: Cell(State.HELD) for target in channel.on_hold}
 
-    def cell(name: str) -> Cell:
-        if stage is Stage.BYPASSED:
-            return Cell(State.BYPASSED)
-        entry = last.get(name)
-        if entry is None or entry.at <= entered:
-            undone = stage is Stage.ROLLING_BACK
-            busy = State.RESTORING if undone else State.APPLYING
-            return Cell(busy if name in touched else State.WAITING)
-        if entry.kind is Kind.VERIFIED:
-            return Cell(_FARES.get(stage, State.VERIFIED), entry.at)
-        if entry.kind is Kind.REFUSED and stage is Stage.ROLLING_BACK:
-            return Cell(State.RESTORING, entry.at)
-        return Cell(_ENDS[entry.kind], entry.at)
 
-    found = {target.name: cell(target.name) for target in channel.targets}
-    return found | {target.name: Cell(State.HELD) for target in channel.on_hold}
+def _cell(entry: Entry | None, stage: Stage, *, touched: bool) -> Cell:
+    if stage is Stage.BYPASSED:
+        return Cell(State.BYPASSED)
+    if entry is None:
+        busy = State.RESTORING if stage is Stage.ROLLING_BACK else State.APPLYING
+        return Cell(busy if touched else _UNTOUCHED.get(stage, State.WAITING))
+    if entry.kind is Kind.VERIFIED:
+        return Cell(_FARES.get(stage, State.VERIFIED), entry.at)
+    if entry.kind is Kind.REFUSED and stage is Stage.ROLLING_BACK:
+        return Cell(State.RESTORING, entry.at)
+    return Cell(_ENDS[entry.kind], entry.at)
 
 
 def _last_by_target(history: Ledger, kinds: tuple[Kind, ...]) -> Mapping[str, Entry]:

@@ -11,6 +11,7 @@ from phased_rollout.model.bypass import BypassTier
 from phased_rollout.model.definition import Channel
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan
+from phased_rollout.operators.about import gate_of
 from phased_rollout.ui.cells import Cell, Stage, cells_of, stage_of, verified_at
 from phased_rollout.ui.facts import Facts, Record
 from phased_rollout.ui.progress import ENDED, AirflowRun, End, end_of, pace_of, standing
@@ -39,7 +40,7 @@ def run_view(facts: Facts, run: AirflowRun, *, pace: float | None = None) -> Jso
     """
     plan = facts.plan
     channels = plan.channels if plan else ()
-    stages = {c.name: stage_of(facts, c) for c in channels}
+    stages = {c.name: stage_of(facts, c, over=run.state in ENDED) for c in channels}
     cells = {c.name: cells_of(facts, c, stages[c.name]) for c in channels}
     own = pace_of(plan, facts.ledger) if plan else None
     end = end_of(facts, stages=stages, cells=cells, pace=pace if own is None else own)
@@ -100,13 +101,15 @@ def _end(end: End) -> Json:
 
 def _channel(facts: Facts, channel: Channel, stage: Stage, cells: Mapping[str, Cell]) -> Json:
     soaks = stage is Stage.SOAKING
-    reasons = {r["target"]: r["reason"] for r in facts.told_of_targets[channel.name]}
+    reasons = {
+        r["target"]: f"{r['kind'].replace('_', ' ')}: {r['reason']}"
+        for r in facts.told_of_targets[channel.name]
+    }
     index = {t.name: n for n, wave in enumerate(channel.handed_out()) for t in wave}
     return {
         "name": channel.name,
         "stage": stage,
-        "gate": sorted(channel.gate),
-        "approvers": list(channel.approval.approvers) if channel.needs_approval else [],
+        "gate": gate_of(channel),
         "soak": channel.soak.total_seconds(),
         "soak_ends": _iso(verified_at(facts, channel.name) + channel.soak) if soaks else None,
         "max_failed": channel.max_failed,
@@ -116,6 +119,7 @@ def _channel(facts: Facts, channel: Channel, stage: Stage, cells: Mapping[str, C
                 "name": target.name,
                 "state": cells[target.name].state,
                 "at": _iso(cells[target.name].at),
+                "failed": cells[target.name].failed,
                 "address": " ".join(target.address.values()),
                 "map_index": index.get(target.name),
                 "reason": target.hold_in_words or reasons.get(target.name, ""),

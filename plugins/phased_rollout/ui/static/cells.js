@@ -1,7 +1,7 @@
 // The channels as columns, from low to high risk, and in each its targets as cells.
 
 import { duration, el, now, show, ticks } from "./dom.js";
-import { STAGES, STATES } from "./words.js";
+import { STAGES, STATES, stateOf } from "./words.js";
 
 const ROOMY = 24; // more targets than this are shown by their sign alone
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
@@ -53,16 +53,18 @@ class Column {
     show(this.head, rest, () => this.title(rest));
     this.list.setAttribute("aria-label", `Targets of ${channel.name}`);
     this.list.classList.toggle("compact", targets.length > ROOMY);
+    this.box.style.flexGrow = Math.max(1, Math.sqrt(targets.length / ROOMY));
     for (const target of targets) {
       if (!this.cells.has(target.name)) this.cells.set(target.name, this.cell(target));
       const cell = this.cells.get(target.name);
       cell.target = target;
-      if (cell.dataset.state !== target.state) {
-        const [sign, word] = STATES[target.state];
+      const label = `${target.name}: ${stateOf(target)}`;
+      if (cell.title !== label) {
         cell.dataset.state = target.state;
-        cell.querySelector(".sign").textContent = sign;
-        cell.setAttribute("aria-label", `${target.name}: ${word}`);
-        cell.title = `${target.name}: ${word}`;
+        cell.classList.toggle("culprit", target.failed);
+        cell.querySelector(".sign").textContent = STATES[target.state][0];
+        cell.setAttribute("aria-label", label);
+        cell.title = label;
       }
     }
   }
@@ -82,12 +84,10 @@ class Column {
 
   title(channel) {
     const [sign, word] = STAGES[channel.stage];
-    const gate = channel.gate.join(" + ");
-    const who = channel.approvers.length ? ` by ${channel.approvers.join(" or ")}` : "";
     return [
       el("h3", {}, el("span", { class: "number" }, `${this.number}`), channel.name),
       el("p", { class: "stage" }, `${sign} ${word}`, soakOf(channel)),
-      el("p", { class: "quiet" }, `soak ${duration(channel.soak)}, gate ${gate}${who}`),
+      el("p", { class: "quiet" }, `soak ${duration(channel.soak)}, gate ${channel.gate}`),
       el("p", { class: "quiet" }, countsOf(channel.counts)),
     ];
   }

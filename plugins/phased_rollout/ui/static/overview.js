@@ -53,7 +53,8 @@ function ending({ ended, end }) {
   if (ended) return clock(ended);
   if (!end) return "";
   const moment = () => Math.max(end.since ? Date.parse(end.since) : 0, now()) + end.seconds * 1000;
-  return ticks({}, () => `not within ${duration((moment() - now()) / 1000)}`);
+  const text = () => (moment() > now() ? `in ${duration((moment() - now()) / 1000)} or later` : "any moment");
+  return ticks({}, text);
 }
 
 function fail(status, detail) {

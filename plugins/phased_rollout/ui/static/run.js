@@ -1,8 +1,8 @@
 // The tab of one rollout: where it is, its channels and targets, and all that was decided.
 
 import { Channels } from "./cells.js";
-import { clock, duration, el, link, inAirflow, now, poll, show, taskLink, ticks } from "./dom.js";
-import { MEANING, STATES, TONES } from "./words.js";
+import { clock, duration, el, now, poll, show, taskLink, ticks } from "./dom.js";
+import { MEANING, STATES, TONES, stateOf } from "./words.js";
 
 const desk = document.getElementById("desk");
 const places = {};
@@ -110,7 +110,7 @@ function facts({ plan, began, ended, end }) {
   const found = [];
   if (began) found.push(["began", clock(began)]);
   if (ended) found.push(["ended", clock(ended)]);
-  if (plan && !ended) found.push(["all soaks", duration(plan.shortest)]);
+  if (plan && !ended) found.push(["sum of soaks", duration(plan.shortest)]);
   if (end) {
     found.push(["earliest end", later(end, 0)]);
     const people = end.people.length ? `, and an approval in ${end.people.join(", ")}` : "";
@@ -129,6 +129,7 @@ function later(end, work) {
   const from = end.since ? Date.parse(end.since) : 0;
   const moment = () => Math.max(from, now()) + (end.seconds + work) * 1000;
   return ticks({}, () => {
+    if (moment() <= now()) return "any moment";
     const at = clock(new Date(moment()).toISOString()).textContent;
     return `${at} (in ${duration((moment() - now()) / 1000)})`;
   });
@@ -178,23 +179,29 @@ function filter(words = channels.words) {
 }
 
 function choose(channel, target) {
-  const [sign, word] = STATES[target.state];
-  const at = target.at ? ["since ", clock(target.at)] : [];
+  const close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: unchoose }, "✕");
+  const at = target.at ? ["Since ", clock(target.at), "."] : [];
   const wave = target.map_index === null ? null : { mapIndex: target.map_index };
   places.target.replaceChildren(
-    el("h3", {}, `${sign} ${target.name}: ${word} `),
+    close,
+    el("h3", {}, `${STATES[target.state][0]} ${target.name}: ${stateOf(target)}`),
     el("p", {}, `${MEANING[target.state]} `, ...at),
     target.reason ? el("p", { class: "text" }, target.reason) : "",
     el(
       "p",
       { class: "quiet" },
-      `${channel}, ${target.address} `,
+      `${channel} · ${target.address} · `,
       wave ? taskLink(view, `${channel}.apply`, "log of its apply", wave) : "",
       " ",
       /restor|left/.test(target.state) ? taskLink(view, `rollback.${channel}`, "log of its restore") : "",
     ),
   );
 }
+
+function unchoose() {
+  places.target.replaceChildren();
+}
+document.addEventListener("keydown", (event) => event.key === "Escape" && unchoose());
 
 function failure({ at, task, reason }) {
   return el("article", {}, el("p", {}, clock(at), " ", taskLink(view, task, task)), el("p", { class: "text" }, reason));

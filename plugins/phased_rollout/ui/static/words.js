@@ -9,6 +9,7 @@ export const STATES = {
   verified: ["✓", "verified"],
   healthy: ["●", "healthy"],
   waiting: ["·", "waiting"],
+  untouched: ["·", "untouched"],
   restored: ["↩", "restored"],
   left_alone: ["=", "left alone"],
   excepted: ["!", "excepted"],
@@ -24,7 +25,8 @@ export const MEANING = {
   soaking: "It runs the change and is observed.",
   verified: "It was read back from the target that it runs the change.",
   healthy: "It runs the change, soaked, and was judged healthy.",
-  waiting: "Nothing was done to it by this rollout.",
+  waiting: "Nothing was done to it so far.",
+  untouched: "Nothing was done to it by this rollout.",
   restored: "It runs again what it ran before.",
   left_alone: "Somebody else changed it since: the rollback did not touch it.",
   excepted: "It failed within the channel's tolerance, and was restored.",
@@ -34,6 +36,7 @@ export const MEANING = {
 
 export const STAGES = {
   waiting: ["·", "waiting"],
+  not_reached: ["·", "not reached"],
   bypassed: ["»", "bypassed"],
   applying: ["▸", "applying"],
   soaking: ["◔", "soaking"],
@@ -44,4 +47,10 @@ export const STAGES = {
   rolled_back: ["↩", "rolled back"],
 };
 
-export const TONES = { done: "●", bad: "✕", busy: "▸", waits: "?" };
+export const TONES = { done: "●", bad: "✕", busy: "▸", waits: "Ⅱ" };
+
+/** Say what has become of a target, and that it had failed where its state does not say so. */
+export function stateOf({ state, failed }) {
+  const told = STATES[state][1];
+  return failed && state !== "failed" ? `${told}, after it failed` : told;
+}
