@@ -20,7 +20,7 @@ TOLD = tuple(kind for kind in Kind if kind not in (Kind.ASKED, Kind.CLOSED, Kind
 """Records of the run and its channels whose content is shown."""
 TOLD_OF_TARGETS = (Kind.REFUSED, Kind.EXCEPTED, Kind.LEFT_ALONE, Kind.RESTORE_FAILED)
 """Records of targets whose content is shown. Of the others the name says all."""
-_KEPT_IN_MEMORY = 4096
+_KEPT_IN_MEMORY = 512
 
 Record = Mapping[str, Any]
 
