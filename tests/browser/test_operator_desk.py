@@ -282,6 +282,8 @@ def test_the_overview_names_every_definition_and_leads_to_its_newest_run(
     operator.page.get_by_role("link", name="Rollouts", exact=True).click()
     all_of_them = operator.page.frame_locator("iframe[title=Rollouts]")
     expect(all_of_them.get_by_role("row", name=re.compile(DAG))).to_be_visible()
+    operator.page.emulate_media(color_scheme="dark")
+    expect(all_of_them.locator("html")).to_have_attribute("data-theme", "dark")
     operator.keep_picture("overview", tmp_path)
     newest = stack.client("operator").runs(DAG)[-1]["dag_run_id"]
     all_of_them.get_by_role("row", name=re.compile(DAG)).get_by_role("link").nth(1).click()

@@ -16,6 +16,7 @@ from phased_rollout.ui.progress import AirflowRun
 
 TAG = "phased_rollout"
 """The tag that every Dag of a rollout bears."""
+_TAGGED = select(DagTag.dag_id).where(DagTag.name == TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,15 @@ class FoundDag:
 
 
 def find_run(session: Session, dag_id: str, run_id: str) -> AirflowRun | None:
-    """Give a run of a Dag; None when there is none."""
+    """Give a run of a rollout's Dag; None when there is none."""
     wanted = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-    found = session.scalar(wanted)
+    found = session.scalar(wanted.where(DagRun.dag_id.in_(_TAGGED)))
     return None if found is None else _run(session, found)
 
 
 def find_rollouts(session: Session, readable: Collection[str]) -> list[FoundDag]:
     """Give the Dags of rollouts that a user may read, by their ids."""
-    tagged = select(DagTag.dag_id).where(DagTag.name == TAG)
-    dags = select(DagModel).where(DagModel.dag_id.in_(tagged), DagModel.is_stale.is_(False))
+    dags = select(DagModel).where(DagModel.dag_id.in_(_TAGGED), DagModel.is_stale.is_(False))
     found = session.scalars(dags.order_by(DagModel.dag_id))
     return [
         FoundDag(dag.dag_id, dag.description or "", bool(dag.is_paused))

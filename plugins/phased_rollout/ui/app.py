@@ -37,7 +37,7 @@ from phased_rollout.ui.run_view import run_view
 
 STATIC = Path(__file__).parent / "static"
 MAY_READ_RUNS = [Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN))]
-NO_RUN = "there is no such run of this Dag"
+NO_RUN = "there is no such run of a rollout"
 
 
 def build_app() -> FastAPI:

@@ -84,6 +84,22 @@ def test_an_emergency_opens_no_run_of_the_regular_dag(visit: Visit, rollout: Ses
     assert viewer.get(VIEW.replace("accounts", "accounts_emergency")).status_code == 404
 
 
+def test_a_run_of_any_other_dag_is_no_rollout(visit: Visit, rollout: Session) -> None:
+    add_dag(rollout, "report", tag="finance")
+    add_run(rollout, "report", RUN)
+    viewer = visit("viewer")
+    assert viewer.get(VIEW.replace("accounts", "report")).status_code == 404
+    assert "report" not in viewer.get(f"{PREFIX}/api/overview").text
+
+
+def test_a_run_that_is_named_like_a_path_leads_to_no_other_run(
+    visit: Visit, rollout: Session
+) -> None:
+    add_run(rollout, "accounts", f"../runs/{RUN}")
+    answer = visit("viewer").get(VIEW.replace(RUN, f"..%2fruns%2f{RUN}"))
+    assert (answer.status_code, answer.json()["plan"]) == (200, None)
+
+
 @pytest.mark.parametrize(
     ("dag_id", "run_id"),
     [

@@ -85,7 +85,7 @@ class Column {
   title(channel) {
     const [sign, word] = STAGES[channel.stage];
     return [
-      el("h3", {}, el("span", { class: "number" }, `${this.number}`), channel.name),
+      el("h2", {}, el("span", { class: "number" }, `${this.number}`), channel.name),
       el("p", { class: "stage" }, `${sign} ${word}`, soakOf(channel)),
       el("p", { class: "quiet" }, `soak ${duration(channel.soak)}, gate ${channel.gate}`),
       el("p", { class: "quiet" }, countsOf(channel.counts)),

@@ -125,11 +125,14 @@ export function poll(update, fail) {
     try {
       const headers = etag ? { "If-None-Match": etag } : {};
       const answer = await fetch(VIEW, { headers, cache: "no-store" });
-      const date = Date.parse(answer.headers.get("date"));
-      if (date) ahead = date - Date.now();
+      const off = Date.parse(answer.headers.get("date")) - Date.now();
+      if (Math.abs(off) > 2000) ahead = off; // the header tells whole seconds: less is no difference
       if (answer.status !== 304) {
         const told = await answer.json();
-        if (!answer.ok) return fail(answer.status, told.detail ?? answer.statusText);
+        if (!answer.ok) {
+          fail(answer.status, told.detail ?? answer.statusText);
+          return answer.status < 500 ? undefined : again(10);
+        }
         etag = answer.headers.get("etag");
         fail(0, "");
         if (update(told)) return;

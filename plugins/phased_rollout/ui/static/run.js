@@ -51,7 +51,7 @@ function build() {
 
 function part(name, title, open = true) {
   places[name] = el("div");
-  const box = el("details", { class: "part", open }, el("summary", {}, title), places[name]);
+  const box = el("details", { class: "part", open }, el("summary", {}, el("h2", {}, title)), places[name]);
   places[name].box = box;
   return box;
 }
@@ -184,7 +184,7 @@ function choose(channel, target) {
   const wave = target.map_index === null ? null : { mapIndex: target.map_index };
   places.target.replaceChildren(
     close,
-    el("h3", {}, `${STATES[target.state][0]} ${target.name}: ${stateOf(target)}`),
+    el("h2", {}, `${STATES[target.state][0]} ${target.name}: ${stateOf(target)}`),
     el("p", {}, `${MEANING[target.state]} `, ...at),
     target.reason ? el("p", { class: "text" }, target.reason) : "",
     el(
