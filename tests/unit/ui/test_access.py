@@ -92,14 +92,6 @@ def test_a_run_of_any_other_dag_is_no_rollout(visit: Visit, rollout: Session) ->
     assert "report" not in viewer.get(f"{PREFIX}/api/overview").text
 
 
-def test_a_run_that_is_named_like_a_path_leads_to_no_other_run(
-    visit: Visit, rollout: Session
-) -> None:
-    add_run(rollout, "accounts", f"../runs/{RUN}")
-    answer = visit("viewer").get(VIEW.replace(RUN, f"..%2fruns%2f{RUN}"))
-    assert (answer.status_code, answer.json()["plan"]) == (200, None)
-
-
 @pytest.mark.parametrize(
     ("dag_id", "run_id"),
     [
