@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -15,9 +16,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
+)
+from pydantic_core.core_schema import (
+    CoreSchema,
+    no_info_after_validator_function,
+    no_info_before_validator_function,
 )
 
 from phased_rollout.config.problems import did_you_mean
@@ -62,16 +70,46 @@ class Strict(BaseModel):
         return data
 
 
-def matching(pattern: str, mend: str) -> AfterValidator:
-    """Accept text that matches as a whole."""
-    compiled = re.compile(pattern, re.ASCII)
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Accept text that matches as a whole; editors are told the pattern."""
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(f"{WRITTEN} {mend}")
-        return text
+    pattern: str
+    mend: str
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        compiled = re.compile(self.pattern, re.ASCII)
+
+        def check(text: str) -> str:
+            if not compiled.fullmatch(text):
+                raise ValueError(f"{WRITTEN} {self.mend}")
+            return text
+
+        return no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^({self.pattern})$"}
+
+
+@dataclass(frozen=True, slots=True)
+class NotNull:
+    """Refuse a key that is there and has no value; editors are told so."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(_not_null, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        told = handler(schema)
+        kept = [each for each in told["anyOf"] if each != {"type": "null"}]
+        return kept[0] if len(kept) == 1 else {"anyOf": kept}
 
 
 def filled(mend: str) -> BeforeValidator:
@@ -196,7 +234,7 @@ def _channel_name(text: str) -> str:
     return text
 
 
-Maybe = Annotated[T | None, BeforeValidator(_not_null)]
+Maybe = Annotated[T | None, NotNull()]
 """A key that may be left out, but not be left empty."""
 
 Positive = Annotated[int, Field(ge=1)]
@@ -215,7 +253,11 @@ Gate = Annotated[
         {
             "anyOf": [
                 {"enum": [kind.value for kind in GateKind]},
-                {"type": "array", "items": {"enum": [kind.value for kind in GateKind]}},
+                {
+                    "type": "array",
+                    "items": {"enum": [kind.value for kind in GateKind]},
+                    "minItems": 1,
+                },
             ]
         }
     ),
@@ -226,10 +268,12 @@ ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 
-Text = Annotated[str, AfterValidator(_not_blank)]
+Text = Annotated[
+    str, AfterValidator(_not_blank), WithJsonSchema({"type": "string", "minLength": 1})
+]
 DagName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}",
         "cannot name a Dag: use letters, digits, '_', '-' and '.', at most 200",
     ),
@@ -237,7 +281,7 @@ DagName = Annotated[
 ]
 ChannelName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}",
         "cannot name a channel: use letters, digits, '_' and '-', at most 100",
     ),
@@ -245,7 +289,7 @@ ChannelName = Annotated[
 ]
 TargetName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}",
         "cannot name a target: use letters, digits, '_', '-' and '.', at most 100",
     ),

@@ -9,26 +9,26 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
-from phased_rollout.config.fields import WRITTEN, Day, Maybe, Strict, TargetName, Text, matching
+from phased_rollout.config.fields import WRITTEN, Day, Matching, Maybe, Strict, TargetName, Text
 from phased_rollout.config.problems import did_you_mean
 
 OTHER = "kind=other"
 
-AccountId = Annotated[str, matching(r"\d{12}", "is no account id: write its 12 digits in quotes")]
+AccountId = Annotated[str, Matching(r"\d{12}", "is no account id: write its 12 digits in quotes")]
 Region = Annotated[
     str,
-    matching(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", "is no region: write one such as eu-central-1"),
+    Matching(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", "is no region: write one such as eu-central-1"),
 ]
 StackName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z][A-Za-z0-9-]{0,127}",
         "is no stack name: begin with a letter; letters, digits and '-', at most 128",
     ),
 ]
 Role = Annotated[
     str,
-    matching(
+    Matching(
         r"(arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/)?([\w+=,.@{}-]+/)*[\w+=,.@{}-]{1,80}",
         "is no IAM role: write its name, such as phased-rollout, or its ARN",
     ),
@@ -36,11 +36,11 @@ Role = Annotated[
 Capability = Literal["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 ConnectionId = Annotated[
     str,
-    matching(r"[\w#!()\-.:/\\]{1,250}", "is no connection id of Airflow: correct it"),
+    Matching(r"[\w#!()\-.:/\\]{1,250}", "is no connection id of Airflow: correct it"),
 ]
 ExternalId = Annotated[
     str,
-    matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
+    Matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
 ]
 
 
