@@ -91,6 +91,9 @@ def _waiting(facts: Facts, run: AirflowRun) -> Standing | None:
 def _succeeded(facts: Facts, states: list[State]) -> Standing:
     if facts.ledger.happened(Kind.NOTHING_TO_CHANGE) and facts.ledger.last_entered() is None:
         return Standing("Nothing to change", "Every target already runs this change.", "done")
+    if not facts.ledger.happened(Kind.FINISHED):
+        why = "Airflow calls it a success, but that it graduated is not recorded."
+        return Standing("Success without a record", why, "waits", "rollback.verdict")
     excepted = states.count(State.EXCEPTED)
     detail = f"{excepted} failed within the tolerance and were restored" if excepted else ""
     return Standing("Graduated from every channel", detail, "done")

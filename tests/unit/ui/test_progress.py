@@ -59,6 +59,7 @@ def test_a_run_under_way_says_where_it_is(happened: list[str], title: str) -> No
     [
         (["previewed", "nothing_to_change"], "Nothing to change", "done"),
         ([*BEGUN, "finished"], "Graduated from every channel", "done"),
+        (BEGUN, "Success without a record", "waits"),
     ],
 )
 def test_a_run_that_succeeded_says_how(happened: list[str], title: str, tone: str) -> None:
