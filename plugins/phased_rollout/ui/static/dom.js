@@ -126,7 +126,8 @@ export function poll(update, fail) {
       const headers = etag ? { "If-None-Match": etag } : {};
       const answer = await fetch(VIEW, { headers, cache: "no-store" });
       const off = Date.parse(answer.headers.get("date")) - Date.now();
-      if (Math.abs(off) > 2000) ahead = off; // the header tells whole seconds: less is no difference
+      // The header tells whole seconds, and a busy server is late with it: less is no difference.
+      if (Math.abs(off) > 10000) ahead = off;
       if (answer.status !== 304) {
         const told = await answer.json();
         if (!answer.ok) {
