@@ -68,15 +68,20 @@ def gather(records: RolloutRecords) -> Facts:
     """Read what is recorded of a run; a run without a plan has few facts."""
     plan = plan_of(records)
     names = plan.names if plan else []
+    targets = {name: records.of_targets(name) for name in names}
+    told = {name for name in names if any(e.kind in TOLD_OF_TARGETS for e in targets[name].entries)}
     return Facts(
         plan=plan,
         about=records.change().description if plan else "",
         ledger=records.ledger(),
         told=records.details(*TOLD),
-        targets={name: records.of_targets(name) for name in names},
+        targets=targets,
         touched={name: frozenset(records.captured(name)) for name in names},
         told_of_targets={
-            name: records.details(*TOLD_OF_TARGETS, channel=name, targets=True) for name in names
+            name: records.details(*TOLD_OF_TARGETS, channel=name, targets=True)
+            if name in told
+            else []
+            for name in names
         },
         debts=owed(records),
     )
