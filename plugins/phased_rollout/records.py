@@ -244,13 +244,13 @@ class RolloutRecords:
         return self.folder / "before" / safe_name(channel) / str(rollbacks)
 
     def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, str]]:
+        """Give what the names in a folder tell; paths are slow to make, so that is left out."""
         for name in self.store.names(folder):
             parts = name.removesuffix(".json").split("~")
             if len(parts) != _COUNT_OF_FIELDS or parts[1] not in list(Kind):
                 continue
-            at = datetime.strptime(parts[0], _TIME).replace(tzinfo=UTC)
-            entry = Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3]))
-            yield entry, name
+            at = datetime.fromisoformat(parts[0])
+            yield Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3])), name
 
 
 def _readable(value: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Facts of a run in a line each, as in tests/builders.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from phased_rollout.model.ledger import Ledger
+from phased_rollout.model.plan import Plan
+from phased_rollout.ui.facts import Facts
+from phased_rollout.ui.progress import AirflowRun
+from tests.builders import a_ledger, a_plan
+
+Tasks = tuple[tuple[str, str, int], ...]
+
+
+def a_run(state: str = "running", *, tasks: Tasks = (), paused: bool = False) -> AirflowRun:
+    return AirflowRun("accounts", "manual__1", state, paused=paused, tasks=tasks)
+
+
+def facts_of(*happened: str, plan: Plan | None = None, touched: str = "", **more: Any) -> Facts:
+    """Build facts, a second between two: ``"entered test"``, ``"verified test/test-1"``.
+
+    :param touched: names of targets that were changed and are not given back
+    :param more: content of all records, for example ``reason``
+    """
+    plan = plan or a_plan()
+    entries = a_ledger(*happened).entries
+    content = {"reason": "because", "user": "ann", "task": "test.apply", **more}
+    told = [
+        {"at": e.at.isoformat(), "kind": e.kind.value, "channel": e.channel, "target": e.target}
+        | content
+        for e in entries
+    ]
+    return Facts(
+        plan=plan,
+        ledger=Ledger.of(e for e in entries if not e.target),
+        told=[record for record in told if not record["target"]],
+        targets={
+            name: Ledger.of(e for e in entries if e.target and e.channel == name)
+            for name in plan.names
+        },
+        touched={
+            name: frozenset(t for t in touched.split() if t.startswith(name)) for name in plan.names
+        },
+        told_of_targets={
+            name: [r for r in told if r["target"] and r["channel"] == name] for name in plan.names
+        },
+    )
+
+
+def applied(channel: str) -> list[str]:
+    """Say what happens in a channel of two targets up to its soak."""
+    names = [f"{channel}/{channel}-{number}" for number in (1, 2)]
+    return [f"entered {channel}", *(f"verified {name}" for name in names), f"applied {channel}"]
+
+
+def graduated(channel: str) -> list[str]:
+    """Say what happens in a channel that the change graduates from."""
+    return [*applied(channel), f"healthy {channel}", f"graduated {channel}"]
