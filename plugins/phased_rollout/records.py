@@ -44,6 +44,7 @@ _PLAN = TypeAdapter(Plan)
 _CHANGE = TypeAdapter(Change)
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _COUNT_OF_FIELDS = 5
+_KINDS = frozenset(Kind)
 _LONGEST_NAME = 150
 
 
@@ -247,7 +248,7 @@ class RolloutRecords:
         """Give what the names in a folder tell; paths are slow to make, so that is left out."""
         for name in self.store.names(folder):
             parts = name.removesuffix(".json").split("~")
-            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in list(Kind):
+            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in _KINDS:
                 continue
             at = datetime.fromisoformat(parts[0])
             yield Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3])), name

@@ -12,7 +12,7 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from phased_rollout.ui.progress import AirflowRun
+from phased_rollout.ui.facts import AirflowRun
 
 TAG = "phased_rollout"
 """The tag that every Dag of a rollout bears."""

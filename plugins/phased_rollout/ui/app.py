@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from airflow.api_fastapi.core_api.security import (
     requires_access_dag,
 )
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from phased_rollout.debts import owed
@@ -28,11 +29,21 @@ from phased_rollout.errors import RecordError
 from phased_rollout.model.definition import EMERGENCY, definition_of
 from phased_rollout.model.plan import Plan
 from phased_rollout.records import RolloutRecords
+from phased_rollout.ui import chart_library
 from phased_rollout.ui.airflow_state import FoundDag, find_rollouts, find_run, newest_run
-from phased_rollout.ui.facts import Facts, Reader, fingerprint, gather, is_safe, plan_of
+from phased_rollout.ui.ending import pace_of
+from phased_rollout.ui.facts import (
+    AirflowRun,
+    Facts,
+    Reader,
+    fingerprint,
+    gather,
+    is_safe,
+    plan_of,
+)
+from phased_rollout.ui.holds import freezes
 from phased_rollout.ui.overview import Line, overview
 from phased_rollout.ui.page import HEADERS, page
-from phased_rollout.ui.progress import AirflowRun, pace_of
 from phased_rollout.ui.run_view import run_view
 
 STATIC = Path(__file__).parent / "static"
@@ -48,6 +59,7 @@ def build_app() -> FastAPI:
         ("/api/dags/{dag_id}/runs/{run_id:path}", run_json),
         ("/overview", overview_page),
         ("/api/overview", overview_json),
+        ("/plotly.js", plotly_js),
     ):
         app.get(path, dependencies=MAY_READ_RUNS, response_model=None)(route)
     app.mount("/static", StaticFiles(directory=STATIC))
@@ -74,12 +86,14 @@ def run_json(
     if run is None or not is_safe(definition, run_id):
         raise HTTPException(404, NO_RUN)
     records = Reader.from_environment().rollout(definition, run_id)
-    if not _is_of(plan_of(records), run):
+    plan, now = plan_of(records), datetime.now(UTC)
+    if not _is_of(plan, run):
         raise HTTPException(404, NO_RUN)
-    etag = f'W/"{fingerprint(records, run.state, run.paused, run.tasks)}"'
+    known = fingerprint(records, run.state, run.paused, run.tasks, freezes(plan, now))
+    etag = f'W/"{known}"'
     if if_none_match == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    view = run_view(gather(records), run, pace=_earlier_pace(records))
+    view = run_view(gather(records), run, now=now, pace=_earlier_pace(records))
     return JSONResponse(view, headers={"ETag": etag})
 
 
@@ -94,7 +108,15 @@ def overview_json(session: SessionDep, user: GetUserDep) -> JSONResponse:
     dags: dict[str, list[FoundDag]] = {}
     for dag in find_rollouts(session, readable):
         dags.setdefault(definition_of(dag.dag_id), []).append(dag)
-    return JSONResponse(overview([_line(session, name, of) for name, of in dags.items()]))
+    lines = [_line(session, name, of) for name, of in dags.items()]
+    return JSONResponse(overview(lines, now=datetime.now(UTC)))
+
+
+def plotly_js() -> FileResponse:
+    """Serve what draws the charts; a page asks for it only when there is something to draw."""
+    return FileResponse(
+        chart_library.script(), media_type="text/javascript", headers=chart_library.CACHED
+    )
 
 
 def _line(session: SessionDep, definition: str, dags: list[FoundDag]) -> Line:
@@ -128,14 +150,16 @@ def _earlier_pace(records: RolloutRecords) -> float | None:
 
 def _page(request: Request, script: str, *, title: str, view: str) -> HTMLResponse:
     root = str(request.scope.get("root_path", ""))
-    return HTMLResponse(page(script, title=title, root=root, view=view))
+    charts = chart_library.name()
+    return HTMLResponse(page(script, title=title, root=root, view=view, charts=charts))
 
 
 async def _harden(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     response = await call_next(request)
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

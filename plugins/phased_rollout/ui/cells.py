@@ -18,6 +18,8 @@ class Stage(StrEnum):
     WAITING = "waiting"
     NOT_REACHED = "not_reached"
     BYPASSED = "bypassed"
+    UNCHANGED = "unchanged"
+    HELD = "held"
     APPLYING = "applying"
     SOAKING = "soaking"
     APPROVAL = "approval"
@@ -43,7 +45,9 @@ class State(StrEnum):
     LEFT_ALONE = "left_alone"
     NOT_RESTORED = "not_restored"
     BYPASSED = "bypassed"
+    UNCHANGED = "unchanged"
     HELD = "held"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ _TELL = (Kind.VERIFIED, *_ENDS)
 _UNTOUCHED = dict.fromkeys(
     (Stage.NOT_REACHED, Stage.ROLLING_BACK, Stage.ROLLED_BACK), State.UNTOUCHED
 )
+_AT_ONCE = {Stage.BYPASSED: State.BYPASSED, Stage.UNCHANGED: State.UNCHANGED}
 _FARES = {
     Stage.SOAKING: State.SOAKING,
     Stage.APPROVAL: State.HEALTHY,
@@ -100,6 +105,8 @@ def stage_of(facts: Facts, channel: Channel, *, over: bool) -> Stage:
     entered = ledger.last(Kind.ENTERED, channel=name)
     if facts.plan and facts.plan.is_bypassed(name):
         return Stage.BYPASSED
+    if ledger.is_unchanged(name):
+        return Stage.UNCHANGED
     if entered is NEVER:
         return Stage.NOT_REACHED if over else Stage.WAITING
     for kind, stage in _DECIDED.items():
@@ -120,8 +127,13 @@ def _under_way(facts: Facts, channel: Channel, entered: datetime) -> Stage:
     return Stage.SOAKING if done else Stage.APPLYING
 
 
-def cells_of(facts: Facts, channel: Channel, stage: Stage) -> dict[str, Cell]:
-    """Say what has become of each target of a channel, in the order of the plan."""
+def cells_of(
+    facts: Facts, channel: Channel, stage: Stage, *, held: bool = False
+) -> dict[str, Cell]:
+    """Say what has become of each target of a channel, in the order of the plan.
+
+    :param held: whether no further target of it is started now
+    """
     entered = facts.ledger.last(Kind.ENTERED, channel=channel.name)
     history = facts.targets[channel.name]
     newest = {n: e for n, e in _last_by_target(history, _TELL).items() if e.at > entered}
@@ -132,13 +144,15 @@ def cells_of(facts: Facts, channel: Channel, stage: Stage) -> dict[str, Cell]:
         target.name: _cell(newest.get(target.name), stage, touched=target.name in touched)
         for target in channel.targets
     }
+    if held:
+        found = {n: Cell(State.HELD) if c.state is State.WAITING else c for n, c in found.items()}
     failed = {name: replace(found[name], failed=True) for name in refused if name in found}
-    return found | failed | {target.name: Cell(State.HELD) for target in channel.on_hold}
+    return found | failed | {t.name: Cell(State.QUARANTINED) for t in channel.on_hold}
 
 
 def _cell(entry: Entry | None, stage: Stage, *, touched: bool) -> Cell:
-    if stage is Stage.BYPASSED:
-        return Cell(State.BYPASSED)
+    if stage in _AT_ONCE:
+        return Cell(_AT_ONCE[stage])
     if entry is None:
         busy = State.RESTORING if stage is Stage.ROLLING_BACK else State.APPLYING
         return Cell(busy if touched else _UNTOUCHED.get(stage, State.WAITING))

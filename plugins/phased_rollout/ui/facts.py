@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,7 @@ TOLD = tuple(kind for kind in Kind if kind not in (Kind.ASKED, Kind.CLOSED, Kind
 """Records of the run and its channels whose content is shown."""
 TOLD_OF_TARGETS = (Kind.REFUSED, Kind.EXCEPTED, Kind.LEFT_ALONE, Kind.RESTORE_FAILED)
 """Records of targets whose content is shown. Of the others the name says all."""
-_KEPT_IN_MEMORY = 512
+_KEPT_IN_MEMORY = 4096
 
 Record = Mapping[str, Any]
 
@@ -37,6 +38,44 @@ class Reader(RecordStore):
 @lru_cache(maxsize=_KEPT_IN_MEMORY)
 def _read(root: ObjectStoragePath, path: ObjectStoragePath) -> dict[str, Any]:
     return RecordStore(root).read(path)
+
+
+@dataclass(frozen=True, slots=True)
+class AirflowRun:
+    """What Airflow knows of the run.
+
+    :param state: queued, running, success or failed
+    :param tasks: how many task instances are in a state: ``(task id, state, count)``
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    paused: bool = False
+    tasks: tuple[tuple[str, str, int], ...] = ()
+    began: datetime | None = None
+    ended: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.state in ("success", "failed")
+
+    def tasks_in(self, *states: str) -> list[str]:
+        """Name the tasks that have an instance in one of these states."""
+        return [task for task, state, _ in self.tasks if state in states]
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The rollout of the definition that began after this one.
+
+    :param supersedes: whether it took over while this one was under way
+    """
+
+    run: str
+    emergency: bool
+    supersedes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +97,7 @@ class Facts:
     touched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     told_of_targets: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     debts: Sequence[Debt] = ()
+    next: Next | None = None
 
     def records(self, *kinds: Kind) -> list[Record]:
         """Give the records of the run and its channels of these kinds, oldest first."""
@@ -84,7 +124,18 @@ def gather(records: RolloutRecords) -> Facts:
             for name in names
         },
         debts=owed(records),
+        next=_next(records),
     )
+
+
+def _next(records: RolloutRecords) -> Next | None:
+    begun = records.begun()
+    after = begun[begun.index(records.run_id) + 1 :][:1] if records.run_id in begun else []
+    for found in map(records.of, after):
+        plan, taken = plan_of(found), found.details(Kind.SUPERSEDES)
+        took = any(record["run"] == records.run_id for record in taken)
+        return Next(found.run_id, emergency=bool(plan and plan.emergency), supersedes=took)
+    return None
 
 
 def plan_of(records: RolloutRecords) -> Plan | None:
@@ -100,7 +151,8 @@ def fingerprint(records: RolloutRecords, *more: Any) -> str:
     :param more: what else a view depends on, as JSON values
     """
     store, folder = records.store, records.folder
-    listed = [store.names(each) for each in (folder, folder / "ledger", records.shared / "debts")]
+    shared = (records.shared / "debts", records.shared / "started")
+    listed = [store.names(each) for each in (folder, folder / "ledger", *shared)]
     for part in ("targets", "before"):
         channels = store.names(folder / part)
         listed += [[part, *channels]]

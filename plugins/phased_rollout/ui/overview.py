@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from phased_rollout.debts import Debt
-from phased_rollout.ui.facts import Facts
-from phased_rollout.ui.progress import AirflowRun
-from phased_rollout.ui.run_view import Json, run_view
+from phased_rollout.ui.facts import AirflowRun, Facts
+from phased_rollout.ui.run_view import Json, summary
+from phased_rollout.ui.survey import survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Line:
     debts: Sequence[Debt] = ()
 
 
-def overview(lines: Sequence[Line]) -> Json:
+def overview(lines: Sequence[Line], *, now: datetime) -> Json:
     """Tell of each definition where its newest run is."""
-    return {"definitions": [_line(line) for line in lines]}
+    return {"definitions": [_line(line, now) for line in lines]}
 
 
-def _line(line: Line) -> Json:
+def _line(line: Line, now: datetime) -> Json:
     told: Json = {
         "definition": line.definition,
         "dag": line.dag_id,
@@ -44,11 +45,6 @@ def _line(line: Line) -> Json:
         "run": None,
     }
     if line.run:
-        whole = run_view(line.facts, line.run, pace=line.pace)
-        kept = ("dag", "run", "state", "over", "began", "ended", "standing", "end", "plan")
-        told["run"] = {name: whole[name] for name in kept}
-        told["run"]["channels"] = [
-            {name: channel[name] for name in ("name", "stage", "counts", "soak_ends")}
-            for channel in whole["channels"]
-        ]
+        found = survey(line.facts, over=line.run.is_over, now=now)
+        told["run"] = summary(line.facts, line.run, found, now=now, pace=line.pace)
     return told

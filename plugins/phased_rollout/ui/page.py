@@ -25,7 +25,7 @@ _PAGE = Template("""<!doctype html>
 <link rel="stylesheet" href="$root/static/desk.css">
 <script type="module" src="$root/static/$script.js"></script>
 </head>
-<body data-airflow="$airflow" data-view="$view" data-root="$root">
+<body data-airflow="$airflow" data-view="$view" data-charts="$charts">
 <main id="desk" aria-busy="true"><p class="quiet">Loading …</p></main>
 <noscript><p>This page needs JavaScript.</p></noscript>
 </body>
@@ -33,12 +33,13 @@ _PAGE = Template("""<!doctype html>
 """)
 
 
-def page(script: str, *, title: str, root: str, view: str) -> str:
+def page(script: str, *, title: str, root: str, view: str, charts: str) -> str:
     """Give a page.
 
     :param script: name of its module among the static files
     :param root: path of the application, as the browser sees it
     :param view: path of what it shows, below ``root``
+    :param charts: name of the script that draws, below ``root``
     """
     values = {
         "title": title,
@@ -46,5 +47,6 @@ def page(script: str, *, title: str, root: str, view: str) -> str:
         "root": root,
         "airflow": root.removesuffix(PREFIX),
         "view": root + view,
+        "charts": f"{root}/{charts}",
     }
     return _PAGE.substitute({name: escape(value, quote=True) for name, value in values.items()})

@@ -23,6 +23,7 @@ PATHS = [
     f"{PREFIX}/api/dags/accounts/runs/{RUN}",
     f"{PREFIX}/overview",
     f"{PREFIX}/api/overview",
+    f"{PREFIX}/plotly.js",
 ]
 VIEW = PATHS[1]
 
@@ -119,6 +120,15 @@ def test_no_page_may_run_foreign_script_or_be_framed_elsewhere(
         assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_the_charts_are_drawn_by_what_is_installed_and_kept_by_the_browser(
+    visit: Visit, rollout: Session
+) -> None:
+    answer = visit("viewer").get(f"{PREFIX}/plotly.js")
+    assert "plotly.js v" in answer.text[:200]
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["cache-control"].startswith("private, max-age=")
+
+
 def test_an_unchanged_view_is_not_sent_again(visit: Visit, rollout: Session) -> None:
     viewer = visit("viewer")
     first = viewer.get(VIEW)
@@ -129,4 +139,4 @@ def test_an_unchanged_view_is_not_sent_again(visit: Visit, rollout: Session) -> 
     records.hold("somebody's operation", at=a_plan().made_at, channel="test")
     changed = viewer.get(VIEW, headers={"If-None-Match": first.headers["etag"]})
     assert changed.status_code == 200
-    assert changed.json()["standing"]["title"] == "Holds"
+    assert changed.json()["standing"]["title"] == "Holds before test"

@@ -86,7 +86,7 @@ def test_a_bypassed_channel_and_a_target_on_hold_are_told_apart() -> None:
     channel = replace(ONE.channels[0], targets=ONE.channels[0].targets[:1], on_hold=(target,))
     bypass = Bypass(BypassTier.SKIP_CHANNELS, ("test",), "urgent")
     told = shown(plan=a_plan(channel, bypass=bypass))
-    assert told == (Stage.BYPASSED, {"test-1": "bypassed", "test-2": "held"})
+    assert told == (Stage.BYPASSED, {"test-1": "bypassed", "test-2": "quarantined"})
 
 
 def test_a_restored_target_still_tells_that_it_was_the_one_that_failed() -> None:

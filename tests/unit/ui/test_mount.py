@@ -54,8 +54,8 @@ class Tags(HTMLParser):
 
 def test_a_name_in_a_page_stays_text() -> None:
     usual, nasty = Tags(), Tags()
-    usual.feed(page("run", title="a", root=PREFIX, view="/b"))
-    nasty.feed(page("run", title=NASTY, root=PREFIX, view=NASTY))
+    usual.feed(page("run", title="a", root=PREFIX, view="/b", charts="c"))
+    nasty.feed(page("run", title=NASTY, root=PREFIX, view=NASTY, charts=NASTY))
     assert nasty.found == usual.found
 
 

@@ -9,21 +9,19 @@ import pytest
 
 from phased_rollout.model.ledger import Ledger
 from phased_rollout.model.plan import Plan
-from phased_rollout.ui.cells import cells_of, stage_of
-from phased_rollout.ui.facts import Facts
-from phased_rollout.ui.progress import ENDED, AirflowRun, End, end_of, pace_of, standing
+from phased_rollout.ui.ending import End, end_of, pace_of
+from phased_rollout.ui.facts import AirflowRun, Facts
+from phased_rollout.ui.progress import standing
+from phased_rollout.ui.survey import survey
 from tests.builders import START, a_channel, a_ledger, a_plan
-from tests.unit.ui.told import Tasks, a_run, applied, facts_of, graduated
+from tests.unit.ui.told import NOW, Tasks, a_run, applied, facts_of, graduated
 
 BEGUN = ["previewed", *graduated("playground")]
 FAILED = ["entered test", "armed", "failed test"]
 
 
 def told(facts: Facts, run: AirflowRun) -> tuple[str, str]:
-    channels = facts.plan.channels if facts.plan else ()
-    stages = {c.name: stage_of(facts, c, over=run.state in ENDED) for c in channels}
-    cells = {c.name: cells_of(facts, c, stages[c.name]) for c in channels}
-    found = standing(facts, run, stages=stages, cells=cells)
+    found = standing(facts, run, survey(facts, over=run.is_over, now=NOW))
     return found.title, found.tone
 
 
@@ -77,7 +75,7 @@ def test_a_run_that_succeeded_says_how(happened: list[str], title: str, tone: st
         ),
         (
             [*FAILED, "rolling_back test", "restore_failed test/test-1"],
-            "Failed; 1 targets are not restored",
+            "Failed; 1 target is not restored",
         ),
     ],
 )
@@ -88,7 +86,10 @@ def test_a_run_that_failed_says_what_became_of_its_targets(happened: list[str], 
 @pytest.mark.parametrize(
     ("run", "title"),
     [
-        (a_run(tasks=(("authorize", "awaiting_input", 1),)), "Waits for a person: authorize"),
+        (
+            a_run(tasks=(("authorize", "awaiting_input", 1),)),
+            "Asks for an authorization of this rollout",
+        ),
         (a_run(tasks=(("test.enter", "scheduled", 1),), paused=True), "Paused"),
         (a_run("queued"), "Queued"),
     ],
@@ -120,10 +121,7 @@ def test_a_run_whose_plan_was_refused_says_that_nothing_was_touched() -> None:
 
 def end(*happened: str, pace: float | None = None, plan: Plan | None = None) -> End | None:
     facts = facts_of(*happened, plan=plan)
-    channels = facts.plan.channels if facts.plan else ()
-    stages = {c.name: stage_of(facts, c, over=False) for c in channels}
-    cells = {c.name: cells_of(facts, c, stages[c.name]) for c in channels}
-    return end_of(facts, stages=stages, cells=cells, pace=pace)
+    return end_of(facts, survey(facts, over=False, now=NOW), pace=pace, now=NOW)
 
 
 def test_no_rollout_ends_sooner_than_the_soaks_that_are_left() -> None:

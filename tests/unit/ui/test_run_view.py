@@ -16,14 +16,16 @@ from phased_rollout.ui.facts import Reader, fingerprint, gather
 from phased_rollout.ui.overview import Line, overview
 from phased_rollout.ui.run_view import run_view
 from tests.builders import START, a_channel, a_plan
-from tests.unit.ui.told import a_run, applied, facts_of, graduated
+from tests.unit.ui.told import NOW, a_run, applied, facts_of, graduated
 
 THOUSAND = a_plan(a_channel("test", targets=100), a_channel("production", targets=900))
 
 
 def test_the_view_is_json_and_names_targets_in_the_order_of_the_plan() -> None:
     view = run_view(
-        facts_of("previewed", *applied("playground"), differences=[], authorize=[]), a_run()
+        facts_of("previewed", *applied("playground"), differences=[], authorize=[]),
+        a_run(),
+        now=NOW,
     )
     assert json.loads(json.dumps(view)) == view
     first = view["channels"][0]
@@ -34,7 +36,9 @@ def test_the_view_is_json_and_names_targets_in_the_order_of_the_plan() -> None:
 
 
 def test_who_decided_what_is_told() -> None:
-    view = run_view(facts_of("authorized", "approved test", "rejected production"), a_run())
+    view = run_view(
+        facts_of("authorized", "approved test", "rejected production"), a_run(), now=NOW
+    )
     assert [(d["who"], d["what"]) for d in view["decisions"]] == [
         ("ann", "authorized the rollout"),
         ("ann", "approved test"),
@@ -49,7 +53,7 @@ def test_the_rollback_is_told_as_it_happened() -> None:
         "left_alone test/test-2",
         "rolled_back test",
     ]
-    view = run_view(facts_of(*applied("test"), "armed", *back), a_run("failed"))
+    view = run_view(facts_of(*applied("test"), "armed", *back), a_run("failed"), now=NOW)
     assert [(step["what"], step["targets"]) for step in view["rollback"]] == [
         ("The rollback is armed", []),
         ("Restores test", ["restored: test-1", "left alone: test-2: because"]),
@@ -60,7 +64,7 @@ def test_the_rollback_is_told_as_it_happened() -> None:
 def test_equal_observations_share_a_row_and_the_worst_come_first() -> None:
     seen = [[f"test-{n}", "status", "ok", "COMPLETE"] for n in range(1, 8)]
     seen.append(["test-8", "alarm", "harm", "errors"])
-    view = run_view(facts_of("healthy test", evidence=seen), a_run())
+    view = run_view(facts_of("healthy test", evidence=seen), a_run(), now=NOW)
     assert [(r["health"], r["targets"]) for r in view["evidence"]["rows"]] == [
         ("harm", "test-8"),
         ("ok", "test-1, test-2, test-3, test-4, test-5 and 2 more"),
@@ -70,7 +74,7 @@ def test_equal_observations_share_a_row_and_the_worst_come_first() -> None:
 def test_the_overview_tells_of_each_definition_without_its_targets() -> None:
     facts = facts_of(*graduated("playground"))
     lines = [Line("accounts", "accounts", "", paused=False, run=a_run(), facts=facts)]
-    told = overview([*lines, Line("network", "network", "", paused=True)])["definitions"]
+    told = overview([*lines, Line("network", "network", "", paused=True)], now=NOW)["definitions"]
     assert [c["stage"] for c in told[0]["run"]["channels"]] == ["graduated", "waiting", "waiting"]
     assert "targets" not in json.dumps(told[0]["run"]["channels"])
     assert (told[1]["run"], told[1]["paused"]) == (None, True)
@@ -94,7 +98,7 @@ def test_a_thousand_targets_cost_names_and_hardly_a_record(
     monkeypatch.setattr(
         RecordStore, "read", lambda self, path: opened.append(path.name) or read(self, path)
     )
-    view = run_view(gather(records), a_run())
+    view = run_view(gather(records), a_run(), now=NOW)
     assert sum(sum(c["counts"].values()) for c in view["channels"]) == 1000
     assert len(opened) == 3
     opened.clear()

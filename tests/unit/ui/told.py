@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from phased_rollout.model.ledger import Ledger
+from phased_rollout.model.ledger import Kind, Ledger
 from phased_rollout.model.plan import Plan
-from phased_rollout.ui.facts import Facts
-from phased_rollout.ui.progress import AirflowRun
-from tests.builders import a_ledger, a_plan
+from phased_rollout.ui.facts import AirflowRun, Facts
+from tests.builders import START, a_ledger, a_plan
+
+_OF_PEOPLE = {
+    Kind.AUTHORIZED,
+    Kind.CONFIRMED,
+    Kind.APPROVED,
+    Kind.REJECTED,
+    Kind.OPERATOR_HOLD,
+    Kind.OPERATOR_RESUME,
+    Kind.ABORTED,
+    Kind.ABANDONED,
+    Kind.KEPT,
+    Kind.RESUMED,
+    Kind.STOPPED,
+}
+"""Records that name a user."""
+NOW = START + timedelta(minutes=1)
+"""A minute after the first thing that has happened."""
 
 Tasks = tuple[tuple[str, str, int], ...]
 
@@ -25,9 +42,10 @@ def facts_of(*happened: str, plan: Plan | None = None, touched: str = "", **more
     """
     plan = plan or a_plan()
     entries = a_ledger(*happened).entries
-    content = {"reason": "because", "user": "ann", "task": "test.apply", **more}
+    content = {"reason": "because", "task": "test.apply", **more}
     told = [
         {"at": e.at.isoformat(), "kind": e.kind.value, "channel": e.channel, "target": e.target}
+        | ({"user": "ann"} if e.kind in _OF_PEOPLE else {})
         | content
         for e in entries
     ]

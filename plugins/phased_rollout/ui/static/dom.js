@@ -34,6 +34,11 @@ export function taskLink(run, task, text, { mapIndex = null, tab = "" } = {}) {
   return link(inAirflow(...parts, ...(tab ? [tab] : [])), text);
 }
 
+/** Lead to the tab of a run. */
+export function tabLink({ dag, run }, text) {
+  return link(inAirflow("dags", dag, "runs", run, "plugin", "rollout"), text);
+}
+
 export function link(href, text) {
   return el("a", { href, "data-outside": true }, text);
 }
@@ -93,6 +98,12 @@ export function duration(seconds) {
     if (count && words.length < 2) words.push(`${count}${unit}`);
   }
   return words.join(" ") || "0s";
+}
+
+/** Give the moment at which a run can end, `work` seconds of work included. */
+export function endAt({ since, seconds, not_before: opens }, work = 0) {
+  const from = Math.max(since ? Date.parse(since) : 0, now()) + (seconds + work) * 1000;
+  return Math.max(from, opens ? Date.parse(opens) + work * 1000 : 0);
 }
 
 const ticking = new Set();

@@ -1,7 +1,7 @@
 // All definitions: what the newest run of each does.
 
 import { countsOf } from "./cells.js";
-import { clock, duration, el, inAirflow, link, now, poll, show, ticks } from "./dom.js";
+import { clock, duration, el, endAt, inAirflow, link, now, poll, show, tabLink, ticks } from "./dom.js";
 import { STAGES, TONES } from "./words.js";
 
 const desk = document.getElementById("desk");
@@ -25,22 +25,26 @@ function none() {
 }
 
 function row({ definition, dag, about, paused, owed, run }) {
-  const notes = [paused ? "paused" : "", owed ? `${owed} owed` : ""].filter(Boolean);
+  const notes = [paused ? "paused" : "", owed ? `${owed} owed` : "", ...holdsOf(run)].filter(Boolean);
   const badges = notes.map((note) => el("span", { class: "badge waits" }, note));
   const name = el("th", { scope: "row" }, link(inAirflow("dags", dag), definition), " ", ...badges);
   name.append(el("p", { class: "quiet" }, about));
   if (!run) return el("tr", {}, name, el("td", { colspan: "4", class: "quiet" }, "never run"));
-  const tab = inAirflow("dags", run.dag, "runs", run.run, "plugin", "rollout");
   const { title, detail, tone } = run.standing;
   return el(
     "tr",
     {},
     name,
-    el("td", {}, link(tab, run.plan?.change ?? run.run), el("p", { class: "quiet" }, run.began ? clock(run.began) : run.state)),
+    el("td", {}, tabLink(run, run.plan?.change ?? run.run), el("p", { class: "quiet" }, run.began ? clock(run.began) : run.state)),
     el("td", {}, el("ol", { class: "strip", role: "list" }, run.channels.map(stage))),
     el("td", {}, el("p", { class: "where", "data-tone": tone }, `${TONES[tone]} ${title}`), detail ? el("p", { class: "quiet clip", title: detail }, detail) : null),
     el("td", {}, ending(run)),
   );
+}
+
+function holdsOf(run) {
+  const kinds = new Set((run?.holds ?? []).map(({ why, who }) => ({ operator: `held by ${who}`, freeze: "frozen" })[why]));
+  return [...kinds].filter(Boolean);
 }
 
 function stage({ name, stage: at, counts }) {
@@ -52,7 +56,7 @@ function stage({ name, stage: at, counts }) {
 function ending({ ended, end }) {
   if (ended) return clock(ended);
   if (!end) return "";
-  const moment = () => Math.max(end.since ? Date.parse(end.since) : 0, now()) + end.seconds * 1000;
+  const moment = () => endAt(end);
   const text = () => (moment() > now() ? `in ${duration((moment() - now()) / 1000)} or later` : "any moment");
   return ticks({}, text);
 }

@@ -1,7 +1,9 @@
 // The tab of one rollout: where it is, its channels and targets, and all that was decided.
 
 import { Channels } from "./cells.js";
-import { clock, duration, el, now, poll, show, taskLink, ticks } from "./dom.js";
+import { chart } from "./charts.js";
+import { clock, duration, el, endAt, now, poll, show, tabLink, taskLink, ticks } from "./dom.js";
+import * as parts from "./parts.js";
 import { MEANING, STATES, TONES, stateOf } from "./words.js";
 
 const desk = document.getElementById("desk");
@@ -11,7 +13,7 @@ let view = null;
 const states = new Set();
 
 function build() {
-  for (const name of ["alert", "head", "facts", "asked", "owed", "target"]) {
+  for (const name of ["alert", "head", "facts", "notices", "asked", "holds", "owed", "target"]) {
     places[name] = el("div", { class: name });
   }
   places.alert.setAttribute("role", "alert");
@@ -34,16 +36,20 @@ function build() {
     places.status,
     places.since,
     places.facts,
+    places.notices,
     places.asked,
+    places.holds,
+    places.owed,
     el("div", { class: "tools" }, words, places.legend, places.found),
     grid,
     places.target,
     part("failures", "What failed"),
     part("rollback", "The rollback, as it happened"),
+    part("exceptions", "What failed within the tolerance"),
     part("decisions", "Who decided what"),
+    part("charts", "Health over time"),
     part("evidence", "What the last judgement saw"),
     part("preview", "What changes"),
-    places.owed,
     part("history", "Everything that is recorded", false),
   );
   desk.removeAttribute("aria-busy");
@@ -61,19 +67,24 @@ function update(told) {
   if (!channels) build();
   show(places.head, [told.run, told.state, told.plan], () => head(told));
   show(places.status, told.standing, status);
-  show(places.since, [told.standing.since, told.standing.task, told.over], () => since(told));
+  show(places.since, [told.standing, told.over], () => since(told));
   show(places.facts, [told.plan, told.began, told.ended, told.end], () => facts(told));
-  show(places.asked, told.questions, asked);
+  show(places.notices, told.notices, (all) => all.map(notice));
+  show(places.asked, told.questions, (all) => all.map(asked));
+  show(places.holds, told.holds, (all) => all.map(held));
   channels.update(told.channels);
   show(places.legend, counts(told), legend);
   filter();
-  fill("failures", told.failures.length && told.failures, (all) => all.map(failure));
-  fill("rollback", told.rollback.length && told.rollback, rollback);
-  fill("decisions", told.decisions.length && told.decisions, decisions);
-  fill("evidence", told.evidence, evidence);
-  fill("preview", told.preview, preview);
-  fill("history", told.history.length && told.history, history);
-  show(places.owed, told.debts, owed);
+  const some = (list) => (list.length ? list : null);
+  fill("failures", some(told.failures), (all) => parts.failures(told, all));
+  fill("rollback", some(told.rollback), parts.rollback);
+  fill("exceptions", some(told.exceptions), parts.exceptions);
+  fill("decisions", some(told.decisions), parts.decisions);
+  fill("charts", told.charts, chart);
+  fill("evidence", told.evidence, parts.evidence);
+  fill("preview", told.preview, parts.preview);
+  fill("history", some(told.history), parts.history);
+  show(places.owed, told.debts, parts.owed);
   return told.over;
 }
 
@@ -102,6 +113,7 @@ function status({ title, detail, tone }) {
 function since({ standing, over }) {
   const found = [];
   if (standing.since && !over) found.push("since ", clock(standing.since), " · ");
+  if (standing.until && !over) found.push("until ", clock(standing.until), left(standing.until), " · ");
   if (standing.task) found.push(taskLink(view, standing.task, `log of ${standing.task}`));
   return found;
 }
@@ -121,13 +133,13 @@ function facts({ plan, began, ended, end }) {
     const by = plan.bypass.by ?? "the schedule";
     found.push(["bypass", `${plan.bypass.what}: ${plan.bypass.reason} (asked for by ${by})`]);
   }
+  if (plan?.policy) found.push(["policy", plan.policy]);
   if (plan?.pays.length) found.push(["makes good", plan.pays.join(", ")]);
   return el("dl", {}, found.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
 function later(end, work) {
-  const from = end.since ? Date.parse(end.since) : 0;
-  const moment = () => Math.max(from, now()) + (end.seconds + work) * 1000;
+  const moment = () => endAt(end, work);
   return ticks({}, () => {
     if (moment() <= now()) return "any moment";
     const at = clock(new Date(moment()).toISOString()).textContent;
@@ -135,10 +147,37 @@ function later(end, work) {
   });
 }
 
-function asked(tasks) {
-  return tasks.map((task) =>
-    el("p", {}, `? ${task} waits for an answer: `, taskLink(view, task, "required action", { tab: "required_actions" })),
-  );
+/** Say how long it is until then, for as long as it is. */
+function left(until) {
+  const seconds = () => (Date.parse(until) - now()) / 1000;
+  return ticks({ class: "countdown" }, () => (seconds() > 0 ? ` (${duration(seconds())} left)` : ""));
+}
+
+function notice({ text, run }) {
+  return el("p", {}, "! ", text, " ", run ? tabLink(run, "its tab") : "");
+}
+
+function asked({ task, title, until, who }) {
+  const answer = taskLink(view, task, "answer it under Required Actions", { tab: "required_actions" });
+  const deadline = until ? [" No answer until ", clock(until), " counts as one.", left(until)] : [];
+  return el("p", {}, `? ${title}: `, answer, who.length ? `, as ${who.join(" or ")}.` : ".", ...deadline);
+}
+
+const HOLDS = {
+  operator: ({ who, reason }) => `Held by ${who}: ${reason}.`,
+  freeze: ({ reason }) => `${reason}.`,
+  other: ({ reason }) => reason,
+};
+const AHEAD = {
+  operator: " What is in flight goes on, and no further channel is entered.",
+  freeze: " It is not entered before.",
+  other: "",
+};
+
+function held(hold) {
+  const { why, channel, until } = hold;
+  const ends = until ? [" Opens ", clock(until), left(until), "."] : [];
+  return el("p", {}, `Ⅱ ${HOLDS[why](hold)}`, channel ? "" : AHEAD[why], ...ends);
 }
 
 function counts(told) {
@@ -202,61 +241,6 @@ function unchoose() {
   places.target.replaceChildren();
 }
 document.addEventListener("keydown", (event) => event.key === "Escape" && unchoose());
-
-function failure({ at, task, reason }) {
-  return el("article", {}, el("p", {}, clock(at), " ", taskLink(view, task, task)), el("p", { class: "text" }, reason));
-}
-
-function rollback(steps) {
-  const items = steps.map(({ at, what, why, targets }) =>
-    el(
-      "li",
-      {},
-      clock(at),
-      ` ${what}`,
-      why ? el("p", { class: "text quiet" }, why) : null,
-      targets.length ? el("ul", {}, targets.map((line) => el("li", { class: "text" }, line))) : null,
-    ),
-  );
-  return el("ol", { class: "steps" }, items);
-}
-
-function decisions(all) {
-  return el("ul", {}, all.map(({ at, who, what }) => el("li", {}, clock(at), " ", el("strong", {}, who), ` ${what}`)));
-}
-
-function table(columns, rows) {
-  const cells = (tag, values) => values.map((value) => el(tag, tag === "th" ? { scope: "col" } : {}, value));
-  const body = rows.map((row) => el("tr", {}, cells("td", row)));
-  return el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, cells("th", columns))), el("tbody", {}, body)));
-}
-
-const HEALTH = { ok: "● ok", harm: "✕ harm", unknown: "? unknown" };
-
-function evidence({ at, channel, reason, rows }) {
-  const told = rows.map((row) => [HEALTH[row.health] ?? row.health, row.signal, row.detail, row.targets]);
-  const title = el("p", {}, clock(at), ` ${channel}: ${reason}`);
-  return [title, table(["health", "signal", "what it said", "targets"], told)];
-}
-
-function preview({ lines, authorize }) {
-  const bad = authorize.map((line) => el("p", { class: "text warn" }, line));
-  const list = el("ul", {}, lines.map((line) => el("li", { class: "text" }, line)));
-  return [...bad, lines.length ? list : el("p", {}, "No target would change.")];
-}
-
-function owed(debts) {
-  return debts.map(({ run, change, what, why, by, authorized_by: second, due }) => {
-    const late = Date.parse(due) < now() ? ", overdue" : "";
-    const who = `asked for by ${by ?? "the schedule"}${second ? `, authorized by ${second}` : ""}`;
-    const text = `${run} owes a full rollout of ${change}: ${what}, ${who}: ${why}. Due `;
-    return el("p", {}, "! ", text, clock(due), late);
-  });
-}
-
-function history(all) {
-  return table(["when", "what", "channel", ""], all.map((e) => [clock(e.at), e.what, e.channel, el("span", { class: "text" }, e.told)]));
-}
 
 function fail(status, detail) {
   const place = places.alert ?? desk;

@@ -14,7 +14,9 @@ export const STATES = {
   left_alone: ["=", "left alone"],
   excepted: ["!", "excepted"],
   bypassed: ["»", "bypassed"],
+  unchanged: ["≡", "unchanged"],
   held: ["Ⅱ", "held"],
+  quarantined: ["⊘", "quarantined"],
 };
 
 export const MEANING = {
@@ -31,13 +33,17 @@ export const MEANING = {
   left_alone: "Somebody else changed it since: the rollback did not touch it.",
   excepted: "It failed within the channel's tolerance, and was restored.",
   bypassed: "This rollout leaves its channel out.",
-  held: "It is in quarantine and left out.",
+  unchanged: "It runs the change already, as it graduated here before: nothing is applied, nothing soaks.",
+  held: "It would be started next, but the rollout is held or the channel is frozen.",
+  quarantined: "It is in quarantine and left out.",
 };
 
 export const STAGES = {
   waiting: ["·", "waiting"],
   not_reached: ["·", "not reached"],
   bypassed: ["»", "bypassed"],
+  unchanged: ["≡", "unchanged"],
+  held: ["Ⅱ", "held"],
   applying: ["▸", "applying"],
   soaking: ["◔", "soaking"],
   approval: ["?", "at its gate"],
