@@ -150,7 +150,7 @@ def _earlier_pace(records: RolloutRecords) -> float | None:
 
 def _page(request: Request, script: str, *, title: str, view: str) -> HTMLResponse:
     root = str(request.scope.get("root_path", ""))
-    charts = chart_library.name()
+    charts = chart_library.charts()
     return HTMLResponse(page(script, title=title, root=root, view=view, charts=charts))
 
 

@@ -122,9 +122,13 @@ def _under_way(facts: Facts, channel: Channel, entered: datetime) -> Stage:
     healthy = facts.ledger.last(Kind.HEALTHY, channel=channel.name)
     if healthy > max(entered, verified_at(facts, channel.name)):
         return Stage.APPROVAL
+    return Stage.SOAKING if is_applied(facts, channel, entered) else Stage.APPLYING
+
+
+def is_applied(facts: Facts, channel: Channel, entered: datetime) -> bool:
+    """Whether every target was verified, or excepted, since the channel was entered."""
     last = _last_by_target(facts.targets[channel.name], _PASSED)
-    done = all(t.name in last and last[t.name].at > entered for t in channel.targets)
-    return Stage.SOAKING if done else Stage.APPLYING
+    return all(t.name in last and last[t.name].at > entered for t in channel.targets)
 
 
 def cells_of(

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phased_rollout.model.definition import Channel
 from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.model.target_state import Health
 from phased_rollout.model.targets import few
-from phased_rollout.ui.cells import Stage, verified_at
+from phased_rollout.ui.cells import is_applied, verified_at
 from phased_rollout.ui.facts import Facts, Record
-from phased_rollout.ui.survey import Survey
 
 Json = dict[str, Any]
 _WORST = (Health.HARM, Health.UNKNOWN, Health.OK)
@@ -81,12 +81,12 @@ def _look(at: str, observed: Sequence[Sequence[str]]) -> Look:
     return Look(at, worst, counts + named)
 
 
-def charts(facts: Facts, found: Survey) -> Json | None:
+def charts(facts: Facts) -> Json | None:
     """Give what there is to draw: the soak of each channel, and the series; None for nothing."""
     channels = facts.plan.channels if facts.plan else ()
     owners = {target.name: channel.name for channel in channels for target in channel.targets}
     series = series_of(facts.told, owners)
-    soaks = [soak for name, stage in found.stages.items() if (soak := _soak(facts, name, stage))]
+    soaks = [soak for channel in channels if (soak := _soak(facts, channel))]
     if not soaks:
         return None
     return {
@@ -103,14 +103,13 @@ def charts(facts: Facts, found: Survey) -> Json | None:
     }
 
 
-def _soak(facts: Facts, name: str, stage: Stage) -> Json | None:
+def _soak(facts: Facts, channel: Channel) -> Json | None:
     """Say from when to when a channel was observed, and how that ended; None when it was not."""
-    ledger = facts.ledger
-    entered, begun = ledger.last(Kind.ENTERED, channel=name), verified_at(facts, name)
-    unseen = entered is NEVER or begun <= entered or stage is Stage.APPLYING
-    if facts.plan is None or unseen:
+    name, ledger = channel.name, facts.ledger
+    entered = ledger.last(Kind.ENTERED, channel=name)
+    if entered is NEVER or not is_applied(facts, channel, entered):
         return None
-    planned = begun + facts.plan.definition.channel(name).soak
+    begun = verified_at(facts, name)
     healthy = ledger.last(Kind.HEALTHY, channel=name)
     failed = ledger.last(Kind.FAILED, channel=name)
     ended, health = max((healthy, Health.OK), (failed, Health.HARM))
@@ -118,7 +117,7 @@ def _soak(facts: Facts, name: str, stage: Stage) -> Json | None:
     return {
         "channel": name,
         "from": begun.isoformat(),
-        "planned": planned.isoformat(),
+        "planned": (begun + channel.soak).isoformat(),
         "to": ended.isoformat() if over else None,
         "health": health if over else None,
     }

@@ -41,7 +41,7 @@ def run_view(facts: Facts, run: AirflowRun, *, now: datetime, pace: float | None
         "decisions": story.decisions(facts),
         "rollback": story.rollback(facts),
         "evidence": evidence.last_judgement(facts),
-        "charts": evidence.charts(facts, found),
+        "charts": evidence.charts(facts),
         "debts": [_debt(debt) for debt in facts.debts],
         "history": story.history(facts),
     }

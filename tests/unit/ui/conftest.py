@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from airflow import plugins_manager, settings
 from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
@@ -21,6 +24,9 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
+
+from sandbox.stack import wait_until
+from sandbox.stack.environment import free_ports
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
 CACHED = ("_get_plugins", "_get_ui_plugins", "get_fastapi_plugins", "get_flask_plugins")
@@ -94,3 +100,41 @@ def add_run(session: Session, dag_id: str, run_id: str, *, state: str = "running
     )
     session.add(run)
     session.commit()
+
+
+@pytest.fixture(scope="module")
+def address(airflow: FastAPI) -> Iterator[str]:
+    """Serve Airflow's application on a port of this machine."""
+    port = free_ports(1)[0]
+    server = uvicorn.Server(uvicorn.Config(airflow, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert wait_until(lambda: server.started, timeout=30)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=30)
+
+
+@pytest.fixture
+def page(address: str, visit: Visit) -> Iterator[Any]:
+    """Open a browser that is logged in; whatever it complains about fails the test."""
+    token = visit("viewer").cookies[COOKIE_NAME_JWT_TOKEN]
+    from playwright import sync_api  # noqa: PLC0415 - only where it is installed
+
+    from tests.browser.test_operator_desk import CHROMIUM, QUIET  # noqa: PLC0415
+
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        context = browser.new_context(base_url=address)
+        context.add_cookies([{"name": COOKIE_NAME_JWT_TOKEN, "value": token, "url": address}])
+        page = context.new_page()
+        complaints: list[str] = []
+        page.on(
+            "console",
+            lambda m: m.type == "error" and "404" not in m.text and complaints.append(m.text),
+        )
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.on("dialog", lambda d: complaints.append(d.message))
+        yield page
+        browser.close()
+    assert complaints == []

@@ -37,6 +37,9 @@ def shown(
         (applied("test"), "test-1 test-2", "soaking", "soaking soaking"),
         ([*applied("test"), "healthy test"], "", "approval", "healthy healthy"),
         (graduated("test"), "test-1 test-2", "graduated", "healthy healthy"),
+        (["unchanged test"], "", "unchanged", "unchanged unchanged"),
+        (["unchanged test", "entered test"], "", "applying", "waiting waiting"),
+        (["entered test", "excepting test/test-1"], "test-1", "applying", "failed waiting"),
         (["entered test", "refused test/test-1"], "test-1", "applying", "failed waiting"),
         (["entered test", "refused test/test-1", "failed test"], "", "failed", "failed waiting"),
         (["entered test", "excepted test/test-1"], "test-1", "applying", "excepted waiting"),
@@ -99,3 +102,12 @@ def test_a_restored_target_still_tells_that_it_was_the_one_that_failed() -> None
 def test_a_target_that_was_mended_is_no_culprit_any_more() -> None:
     facts = facts_of("entered test", "refused test/test-1", "verified test/test-1", plan=ONE)
     assert not cells_of(facts, ONE.channels[0], Stage.APPLYING)["test-1"].failed
+
+
+def test_what_would_be_started_next_is_held_and_what_is_in_flight_is_not() -> None:
+    facts = facts_of("entered test", plan=ONE, touched="test-1")
+    cells = cells_of(facts, ONE.channels[0], Stage.APPLYING, held=True)
+    assert {name: cell.state for name, cell in cells.items()} == {
+        "test-1": "applying",
+        "test-2": "held",
+    }

@@ -12,6 +12,7 @@ from airflow import plugins_manager
 from fastapi import FastAPI
 
 from phased_rollout.ui.app import STATIC
+from phased_rollout.ui.chart_library import Charts
 from phased_rollout.ui.mount import PREFIX
 from phased_rollout.ui.page import page
 
@@ -54,8 +55,8 @@ class Tags(HTMLParser):
 
 def test_a_name_in_a_page_stays_text() -> None:
     usual, nasty = Tags(), Tags()
-    usual.feed(page("run", title="a", root=PREFIX, view="/b", charts="c"))
-    nasty.feed(page("run", title=NASTY, root=PREFIX, view=NASTY, charts=NASTY))
+    usual.feed(page("run", title="a", root=PREFIX, view="/b", charts=Charts("c", ())))
+    nasty.feed(page("run", title=NASTY, root=PREFIX, view=NASTY, charts=Charts(NASTY, (NASTY,))))
     assert nasty.found == usual.found
 
 

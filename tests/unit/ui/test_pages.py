@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import uvicorn
-from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
-from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from phased_rollout.model.change import Change
@@ -20,11 +15,9 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import TargetState
 from phased_rollout.records import RecordStore, RolloutRecords
 from phased_rollout.ui.mount import PREFIX
-from sandbox.stack import wait_until
-from sandbox.stack.environment import free_ports
-from tests.browser.test_operator_desk import CHROMIUM, QUIET
+from tests.browser.test_operator_desk import CHROMIUM
 from tests.builders import a_channel, a_plan
-from tests.unit.ui.conftest import Visit, add_dag, add_run
+from tests.unit.ui.conftest import add_dag, add_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
@@ -34,40 +27,6 @@ pytestmark = [
 ]
 RUN = "manual__1"
 NASTY = "<script>alert(1)</script>"
-
-
-@pytest.fixture(scope="module")
-def address(airflow: FastAPI) -> Iterator[str]:
-    """Serve Airflow's application on a port of this machine."""
-    port = free_ports(1)[0]
-    server = uvicorn.Server(uvicorn.Config(airflow, port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert wait_until(lambda: server.started, timeout=30)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=30)
-
-
-@pytest.fixture
-def page(address: str, visit: Visit) -> Iterator[sync_api.Page]:
-    """Open a browser that is logged in; whatever it complains about fails the test."""
-    token = visit("viewer").cookies[COOKIE_NAME_JWT_TOKEN]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        context = browser.new_context(base_url=address)
-        context.add_cookies([{"name": COOKIE_NAME_JWT_TOKEN, "value": token, "url": address}])
-        page = context.new_page()
-        complaints: list[str] = []
-        page.on(
-            "console",
-            lambda m: m.type == "error" and "404" not in m.text and complaints.append(m.text),
-        )
-        page.on("pageerror", lambda e: complaints.append(str(e)))
-        page.on("dialog", lambda d: complaints.append(d.message))
-        yield page
-        browser.close()
-    assert complaints == []
 
 
 @pytest.fixture

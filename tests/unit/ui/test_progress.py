@@ -9,8 +9,9 @@ import pytest
 
 from phased_rollout.model.ledger import Ledger
 from phased_rollout.model.plan import Plan
+from phased_rollout.model.windows import FreezeWindow
 from phased_rollout.ui.ending import End, end_of, pace_of
-from phased_rollout.ui.facts import AirflowRun, Facts
+from phased_rollout.ui.facts import AirflowRun, Facts, Next
 from phased_rollout.ui.progress import standing
 from phased_rollout.ui.survey import survey
 from tests.builders import START, a_channel, a_ledger, a_plan
@@ -38,6 +39,13 @@ def told(facts: Facts, run: AirflowRun) -> tuple[str, str]:
         ([*BEGUN, *FAILED, "rolling_back test"], "Rolls back test"),
         ([*BEGUN, *FAILED, "rolled_back test", "rolling_back playground"], "Rolls back playground"),
         ([*BEGUN, "entered test", "held test"], "Holds"),
+        ([*BEGUN, "held test"], "Holds before test"),
+        ([*BEGUN, "operator_hold"], "Held by ann before test"),
+        ([*BEGUN, *applied("test"), "operator_hold"], "Soaks in test"),
+        ([*BEGUN, "operator_hold", "operator_resume"], "test is entered next"),
+        ([*BEGUN, "aborted"], "Aborted: its next step ends it"),
+        ([*BEGUN, "abandoned"], "Aborted: its next step ends it"),
+        ([*BEGUN, "unchanged test"], "production is entered next"),
         (
             [*BEGUN, "entered test", "held test", "verified test/test-1"],
             "Applies to test: 1 of 2 targets are verified",
@@ -70,6 +78,21 @@ def test_a_run_that_succeeded_says_how(happened: list[str], title: str, tone: st
         (["failed"], "Failed; no target was touched"),
         ([*FAILED, "kept"], "Failed; ann decided to keep everything as it is"),
         (
+            ["entered test", "abandoned", "failed test"],
+            "Aborted by ann; everything is left as it is",
+        ),
+        (
+            [
+                "entered test",
+                "aborted",
+                "failed test",
+                "armed",
+                "rolling_back test",
+                "rolled_back test",
+            ],
+            "Aborted by ann, and rolled back",
+        ),
+        (
             [*FAILED, "rolling_back test", "restored test/test-1", "rolled_back test"],
             "Failed, and rolled back",
         ),
@@ -81,6 +104,22 @@ def test_a_run_that_succeeded_says_how(happened: list[str], title: str, tone: st
 )
 def test_a_run_that_failed_says_what_became_of_its_targets(happened: list[str], title: str) -> None:
     assert told(facts_of(*happened), a_run("failed")) == (title, "bad")
+
+
+def test_a_run_that_was_superseded_says_by_which() -> None:
+    after = Next("manual__2", emergency=True, supersedes=True)
+    facts = facts_of("entered test", "failed test", "rolled_back test", after=after)
+    found = standing(facts, a_run("failed"), survey(facts, over=True, now=NOW))
+    assert (found.title, found.detail) == (
+        "Superseded, and rolled back",
+        "manual__2 took over.",
+    )
+
+
+def test_a_hold_of_the_rollback_is_told_beside_why_it_rolls_back() -> None:
+    facts = facts_of(*FAILED, "rolling_back test", "held test")
+    found = standing(facts, a_run(), survey(facts, over=False, now=NOW))
+    assert (found.title, found.detail) == ("Rolls back test", "because\nHolds: because")
 
 
 @pytest.mark.parametrize(
@@ -152,3 +191,16 @@ def test_the_pace_is_what_targets_took_without_the_soaks() -> None:
     happened = ["entered playground", *["previewed"] * 15, "healthy playground", "entered test"]
     assert pace_of(plan, a_ledger(*happened)) == 3.0
     assert pace_of(plan, Ledger()) is None
+
+
+def test_no_rollout_ends_before_the_freeze_windows_on_its_way() -> None:
+    begins = START.replace(tzinfo=None)
+    window = FreezeWindow("year end", "books", "UTC", begins, timedelta(hours=2))
+    plan = a_plan(a_channel("playground"), a_channel("test", freeze=(window,)))
+    found = end("previewed", plan=plan)
+    opens = START + timedelta(hours=2)
+    assert found == End(None, 20.0, None, (), not_before=opens + timedelta(seconds=10))
+
+
+def test_a_run_that_an_operator_aborted_has_no_end_of_its_way() -> None:
+    assert end(*BEGUN, "aborted") is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -12,7 +14,7 @@ from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import TargetState
 from phased_rollout.records import RecordStore
-from phased_rollout.ui.facts import Reader, fingerprint, gather
+from phased_rollout.ui.facts import Next, Reader, fingerprint, gather
 from phased_rollout.ui.overview import Line, overview
 from phased_rollout.ui.run_view import run_view
 from tests.builders import START, a_channel, a_plan
@@ -104,6 +106,42 @@ def test_a_thousand_targets_cost_names_and_hardly_a_record(
     opened.clear()
     gather(records)
     assert opened == []
+
+
+def test_a_thousand_targets_in_each_channel_are_shown_well_within_a_second() -> None:
+    """Measured at 0.03 s: what grows with the square of the targets takes minutes here."""
+    plan = a_plan(*(a_channel(name, targets=1000) for name in ("a", "b", "c", "d")))
+    happened = [
+        text
+        for channel in plan.channels
+        for text in (
+            f"entered {channel.name}",
+            *(f"verified {channel.name}/{target.name}" for target in channel.targets),
+            f"healthy {channel.name}",
+            f"graduated {channel.name}",
+        )
+    ]
+    seen = [[t.name, "status", "ok", "COMPLETE"] for c in plan.channels for t in c.targets]
+    facts = facts_of(*happened, plan=plan, evidence=seen)
+    begun = process_time()
+    view = run_view(facts, a_run(), now=NOW)
+    assert process_time() - begun < 1
+    assert sum(len(channel["targets"]) for channel in view["channels"]) == 4000
+
+
+def test_the_rollout_that_took_over_is_found(tmp_path: Path) -> None:
+    store = Reader(ObjectStoragePath(f"file://{tmp_path}"))
+    first, second = store.rollout("accounts", "manual__1"), store.rollout("accounts", "manual__2")
+    change = Change("change", {"template.yaml": "new"})
+    first.freeze(a_plan(), change)
+    assert gather(first).next is None
+    before = fingerprint(first)
+    later = replace(a_plan(), run_id="manual__2", made_at=NOW, emergency=True)
+    second.freeze(later, change)
+    assert gather(first).next == Next("manual__2", emergency=True, supersedes=False)
+    assert fingerprint(first) != before
+    second.add(Kind.SUPERSEDES, at=NOW, run="manual__1")
+    assert gather(first).next == Next("manual__2", emergency=True, supersedes=True)
 
 
 def test_the_fingerprint_changes_with_every_record_and_with_what_airflow_knows(

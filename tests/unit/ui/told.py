@@ -7,7 +7,7 @@ from typing import Any
 
 from phased_rollout.model.ledger import Kind, Ledger
 from phased_rollout.model.plan import Plan
-from phased_rollout.ui.facts import AirflowRun, Facts
+from phased_rollout.ui.facts import AirflowRun, Facts, Next
 from tests.builders import START, a_ledger, a_plan
 
 _OF_PEOPLE = {
@@ -34,10 +34,17 @@ def a_run(state: str = "running", *, tasks: Tasks = (), paused: bool = False) ->
     return AirflowRun("accounts", "manual__1", state, paused=paused, tasks=tasks)
 
 
-def facts_of(*happened: str, plan: Plan | None = None, touched: str = "", **more: Any) -> Facts:
+def facts_of(
+    *happened: str,
+    plan: Plan | None = None,
+    touched: str = "",
+    after: Next | None = None,
+    **more: Any,
+) -> Facts:
     """Build facts, a second between two: ``"entered test"``, ``"verified test/test-1"``.
 
     :param touched: names of targets that were changed and are not given back
+    :param after: the rollout that began next
     :param more: content of all records, for example ``reason``
     """
     plan = plan or a_plan()
@@ -60,6 +67,7 @@ def facts_of(*happened: str, plan: Plan | None = None, touched: str = "", **more
         touched={
             name: frozenset(t for t in touched.split() if t.startswith(name)) for name in plan.names
         },
+        next=after,
         told_of_targets={
             name: [r for r in told if r["target"] and r["channel"] == name] for name in plan.names
         },

@@ -4,6 +4,7 @@ import { duration, el, now, show, ticks } from "./dom.js";
 import { STAGES, STATES, stateOf } from "./words.js";
 
 const ROOMY = 24; // more targets than this are shown by their sign alone
+const MANY = 250; // and more than this by a smaller one
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class Channels {
@@ -53,6 +54,7 @@ class Column {
     show(this.head, rest, () => this.title(rest));
     this.list.setAttribute("aria-label", `Targets of ${channel.name}`);
     this.list.classList.toggle("compact", targets.length > ROOMY);
+    this.list.classList.toggle("dense", targets.length > MANY);
     this.box.style.flexGrow = Math.max(1, Math.sqrt(targets.length / ROOMY));
     for (const target of targets) {
       if (!this.cells.has(target.name)) this.cells.set(target.name, this.cell(target));

@@ -5,7 +5,8 @@ import { clock, el, now } from "./dom.js";
 import { table } from "./parts.js";
 
 const LANE = 26;
-const AROUND = { t: 8, r: 12, b: 64 };
+const AROUND = { t: 32, r: 12, b: 52 };
+const REDRAW = 60_000; // milliseconds: the line of now moves
 const LETTER = 7.2; // width of one, about, in a label
 const HEALTH = {
   ok: { word: "ok", symbol: "circle", color: "--strong-green" },
@@ -18,7 +19,10 @@ let library = null;
 /** Fetch Plotly, once. */
 function fetchLibrary() {
   library ??= new Promise((resolve, reject) => {
-    const script = el("script", { src: document.body.dataset.charts, async: true });
+    const { charts, styles } = document.body.dataset;
+    // Where an element has the id, Plotly adds no style, which the policy of the page forbids.
+    for (const id of styles.split(" ")) document.head.append(el("meta", { id }));
+    const script = el("script", { src: charts, async: true });
     script.addEventListener("load", () => resolve(window.Plotly));
     script.addEventListener("error", () => {
       library = null;
@@ -117,7 +121,7 @@ function layout(lanes, colors) {
       ticktext: lanes.map(({ label }) => plain(label)),
       range: [lanes.length - 0.4, -0.6],
     },
-    legend: { orientation: "h", y: -0.1, yanchor: "top", yref: "paper", font: { color: colors.ink } },
+    legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: colors.ink } },
     shapes: running ? [nowLine(colors)] : [],
   };
 }
@@ -158,6 +162,7 @@ export function chart(charts) {
 }
 
 let redraw = () => {};
+setInterval(() => redraw(), REDRAW);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 new MutationObserver(() => redraw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 

@@ -35,7 +35,7 @@ function row({ definition, dag, about, paused, owed, run }) {
     "tr",
     {},
     name,
-    el("td", {}, tabLink(run, run.plan?.change ?? run.run), el("p", { class: "quiet" }, run.began ? clock(run.began) : run.state)),
+    el("td", {}, tabLink(run, run.plan?.change ?? run.run), " ", run.plan?.emergency ? el("span", { class: "badge bad" }, "emergency") : "", el("p", { class: "quiet" }, run.began ? clock(run.began) : run.state)),
     el("td", {}, el("ol", { class: "strip", role: "list" }, run.channels.map(stage))),
     el("td", {}, el("p", { class: "where", "data-tone": tone }, `${TONES[tone]} ${title}`), detail ? el("p", { class: "quiet clip", title: detail }, detail) : null),
     el("td", {}, ending(run)),

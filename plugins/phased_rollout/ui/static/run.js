@@ -71,7 +71,7 @@ function update(told) {
   show(places.facts, [told.plan, told.began, told.ended, told.end], () => facts(told));
   show(places.notices, told.notices, (all) => all.map(notice));
   show(places.asked, told.questions, (all) => all.map(asked));
-  show(places.holds, told.holds, (all) => all.map(held));
+  show(places.holds, told.holds.filter(({ reason }) => reason !== told.standing.detail), (all) => all.map(held));
   channels.update(told.channels);
   show(places.legend, counts(told), legend);
   filter();
@@ -159,7 +159,7 @@ function notice({ text, run }) {
 
 function asked({ task, title, until, who }) {
   const answer = taskLink(view, task, "answer it under Required Actions", { tab: "required_actions" });
-  const deadline = until ? [" No answer until ", clock(until), " counts as one.", left(until)] : [];
+  const deadline = until ? [" It waits until ", clock(until), left(until), "."] : [];
   return el("p", {}, `? ${title}: `, answer, who.length ? `, as ${who.join(" or ")}.` : ".", ...deadline);
 }
 
