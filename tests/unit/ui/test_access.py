@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from phased_rollout.model.change import Change
 from phased_rollout.records import RecordStore
+from phased_rollout.ui import app
 from phased_rollout.ui.app import build_app
 from phased_rollout.ui.mount import PREFIX
 from tests.builders import a_plan
@@ -140,3 +141,13 @@ def test_an_unchanged_view_is_not_sent_again(visit: Visit, rollout: Session) -> 
     changed = viewer.get(VIEW, headers={"If-None-Match": first.headers["etag"]})
     assert changed.status_code == 200
     assert changed.json()["standing"]["title"] == "Holds before test"
+
+
+def test_a_view_is_sent_again_when_a_freeze_begins_or_ends(
+    visit: Visit, rollout: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = visit("viewer")
+    known = {"If-None-Match": viewer.get(VIEW).headers["etag"]}
+    assert viewer.get(VIEW, headers=known).status_code == 304
+    monkeypatch.setattr(app, "freezes", lambda *_: ["frozen by year end"])
+    assert viewer.get(VIEW, headers=known).status_code == 200

@@ -69,6 +69,7 @@ def test_a_freeze_that_a_channel_waits_for_tells_when_it_ends() -> None:
 
 def test_a_freeze_ahead_is_told_and_stops_nothing_yet() -> None:
     assert held(*applied("playground"), plan=FROZEN) == [("freeze", "")]
+    assert held(*graduated("playground"), plan=FROZEN) == [("freeze", "")]
 
 
 def test_a_freeze_that_has_ended_holds_nothing() -> None:

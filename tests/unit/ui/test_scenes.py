@@ -1,10 +1,12 @@
-"""Whole rollouts in a browser, light and dark. ``SCREENSHOTS=folder`` keeps what is seen."""
+"""Whole rollouts in a browser, light and dark. ``SCENES=folder`` keeps what is seen."""
 
 from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy.orm import Session
@@ -22,7 +24,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH"),
 ]
-PICTURES = os.environ.get("SCREENSHOTS")
+PICTURES = os.environ.get("SCENES")
 
 
 def begin(database: Session, scene: Scene, *, dag: str, state: str = "running") -> str:
@@ -109,3 +111,31 @@ def test_a_question(
     link = page.get_by_role("link", name="answer it under Required Actions")
     expect(link).to_have_attribute("href", re.compile("tasks/production.gate/required_actions$"))
     look(page, "asking", tmp_path)
+
+
+def test_what_a_signal_says_stays_text_in_a_chart(
+    page: sync_api.Page, database: Session, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plotly would take some markup for formatting, and links for links."""
+    nasty = '<b>bold</b> &amp; <a href="javascript:alert(1)">x</a>'
+    monkeypatch.setattr(scenes, "SIGNALS", {nasty: "<script>alert(1)</script>"})
+    page.goto(begin(database, scenes.held_in_mid_soak(), dag="accounts"))
+    expect(page.locator(".chart .ytick text").nth(1)).to_have_text(f"playground: {nasty}")
+    expect(
+        page.locator(".chart a, .chart script, .chart [style*='font-weight: bold']")
+    ).to_have_count(0)
+
+
+def test_the_library_is_fetched_only_when_there_is_something_to_draw(
+    page: sync_api.Page, database: Session, store: Path
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    begun = Scene(scenes.FLEET, began=timedelta(minutes=1))
+    page.goto(begin(database, begun, dag="accounts"))
+    expect(page.get_by_role("status").first).to_contain_text("playground is entered next")
+    assert not [url for url in asked if "plotly.js" in url]
+    begun.graduate("playground")
+    expect(page.locator(".chart .main-svg").first).to_be_visible(timeout=20_000)
+    assert len([url for url in asked if "plotly.js" in url]) == 1
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(page.url).netloc}
