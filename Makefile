@@ -65,19 +65,15 @@ down: $(STAMP) ## Stop what `make up` started
 .PHONY: test
 test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why
 	@$(BIN)/python -m pytest -ra -m 'not browser and not faults' $(ARGS)
-	@echo 'left out: the slow suites, which take minutes (disturbances, Chromium): make test-faults test-full'
+	@echo 'left out: the slow suites, which take half an hour (disturbances, Chromium): make test-full'
 
 .PHONY: test-full
-test-full: $(STAMP) ## Run the slow suites: Airflow's UI in a headless Chromium
-	@$(BIN)/python -m pytest -ra -m browser $(ARGS)
-
-.PHONY: test-faults
-test-faults: $(STAMP) ## Disturb real Airflow in every way of docs/outcomes.md
-	@$(BIN)/python -m pytest -ra -m faults $(ARGS)
+test-full: $(STAMP) ## Run the slow suites: the UI in a headless Chromium, and every disturbance of real Airflow
+	@$(BIN)/python -m pytest -ra -m 'browser or faults' $(ARGS)
 
 .PHONY: test-fast
 test-fast: lint ## The same without the tests that start Airflow
-	@$(BIN)/python -m pytest -ra -m 'not integration and not browser' $(ARGS)
+	@$(BIN)/python -m pytest -ra -m 'not integration and not browser and not faults' $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types

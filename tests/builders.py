@@ -38,7 +38,11 @@ def a_definition(*channels: Channel, name: str = "accounts", **kwargs: Any) -> D
 
 
 def a_plan(
-    *channels: Channel, bypass: Bypass | None = None, origin: Origin | None = None, **kwargs: Any
+    *channels: Channel,
+    bypass: Bypass | None = None,
+    origin: Origin | None = None,
+    shape: tuple[str, ...] = (),
+    **kwargs: Any,
 ) -> Plan:
     """Build a plan of a definition."""
     return Plan(
@@ -49,6 +53,7 @@ def a_plan(
         made_at=START,
         bypass=bypass or Bypass(),
         origin=origin,
+        shape=shape,
     )
 
 

@@ -20,14 +20,13 @@ from phased_rollout import config
 from phased_rollout.dag_control import build_control
 from phased_rollout.dag_params import run_params
 from phased_rollout.dag_settings import access_control, deadline
-from phased_rollout.errors import ConfigError
+from phased_rollout.dag_source import to_build
 from phased_rollout.model.definition import (
     CONTROL,
     EMERGENCY,
     Channel,
     Definition,
     OnFailure,
-    definition_of,
 )
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.apply import ApplyOperator
@@ -38,7 +37,6 @@ from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.operators.restore import RestoreOperator
-from phased_rollout.records import RecordStore
 from phased_rollout.sensors.health import HealthSensor
 from phased_rollout.sensors.soak import SoakSensor
 
@@ -59,11 +57,10 @@ RUN_TYPES = ("manual", "scheduled", "operator_triggered")
 def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
     """Build the Dags of all definitions, by Dag id; raises ConfigError on a bad file.
 
-    A task parses the Dag file again: then only its own Dag is built, from the newest plan when the
-    file does not give it any more, so that a bad edit disturbs no run in flight.
+    A task parses the Dag file again: then only its own Dag is built.
     """
     wanted, task = get_parsing_context()
-    found = source or _load(wanted, task=task)
+    found = source or to_build(wanted, task=task)
     base = str(Path(found.source).resolve().parent)
     dags = {}
     for name, definition in found.definitions.items():
@@ -73,25 +70,6 @@ def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
         if wanted in (None, name + CONTROL):
             dags[name + CONTROL] = build_control(definition)
     return dags
-
-
-def _load(wanted: str | None, *, task: str | None) -> config.Config:
-    """Read the file; for a task of a run in flight, its plan does when the file gives no such Dag.
-
-    The task ``plan`` always obeys the file.
-    """
-    in_flight = wanted is not None and task not in (None, "plan")
-    try:
-        found = config.load()
-    except ConfigError:
-        if not in_flight:
-            raise
-        found = config.Config(str(config.default_path().absolute()), {})
-    name = definition_of(wanted or "")
-    if not in_flight or name in found.definitions:
-        return found
-    planned = RecordStore.from_environment().newest(name).plan().definition
-    return config.Config(found.source, {name: planned})
 
 
 def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> DAG:

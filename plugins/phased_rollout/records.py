@@ -37,6 +37,7 @@ from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.ledger import Entry, Kind, Ledger
 from phased_rollout.model.plan import Plan
 from phased_rollout.model.target_state import Artifact, TargetState
+from phased_rollout.storage import storage_at
 
 SCHEMA_VERSION = 1
 ENVIRONMENT = "PHASED_ROLLOUT_RECORDS"
@@ -61,12 +62,19 @@ class RecordStore:
     def from_environment(cls) -> RecordStore:
         """Open the store that ``PHASED_ROLLOUT_RECORDS`` names; default: below AIRFLOW_HOME."""
         home = os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow"
-        return cls(ObjectStoragePath(os.environ.get(ENVIRONMENT) or f"file://{home}/records"))
+        try:
+            return cls(storage_at(os.environ.get(ENVIRONMENT) or f"file://{home}/records"))
+        except LookupError as error:
+            raise RecordError(f"{ENVIRONMENT}: {error}: create it in Airflow") from error
 
     def rollout(self, definition: str, run_id: str) -> RolloutRecords:
         """Give the records of one run."""
         folder = self.root / "rollouts" / safe_name(definition)
         return RolloutRecords(self, definition, run_id, folder, folder / "runs" / safe_name(run_id))
+
+    def definitions(self) -> list[str]:
+        """Name the definitions that have records."""
+        return [unquote(name) for name in self.names(self.root / "rollouts")]
 
     def newest(self, definition: str) -> RolloutRecords:
         """Give the records of the rollout that began last; raises RecordError without any."""
@@ -245,7 +253,6 @@ class RolloutRecords:
         return self.folder / "before" / safe_name(channel) / str(rollbacks)
 
     def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, str]]:
-        """Give what the names in a folder tell; paths are slow to make, so that is left out."""
         for name in self.store.names(folder):
             parts = name.removesuffix(".json").split("~")
             if len(parts) != _COUNT_OF_FIELDS or parts[1] not in _KINDS:

@@ -96,21 +96,14 @@ def _copy(url: str, folder: Path) -> None:
 
 
 def _storage(url: str) -> tuple[Any, str]:
-    """Open the storage by the URL's connection, which must exist.
-
-    Without one, Airflow's S3 would go on with whatever credentials the machine has, or anonymously.
-    """
-    from airflow.sdk import BaseHook, ObjectStoragePath  # noqa: PLC0415
-    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
+    """Open the storage by the URL's connection, which must exist."""
+    from phased_rollout.storage import storage_at  # noqa: PLC0415
 
     try:
-        root = ObjectStoragePath(url)
-        BaseHook.get_connection(str(root.conn_id))
+        root = storage_at(url)
         return root.fs, root.path
-    except AirflowNotFoundException as error:
-        raise ChangeError(
-            f"{url}: its connection does not exist: create it in Airflow, or correct the URL"
-        ) from error
+    except LookupError as error:
+        raise ChangeError(f"{url}: {error}: create it in Airflow, or correct the URL") from error
     except ValueError as error:
         raise ChangeError(f"{url}: Airflow has no storage of this kind installed") from error
 

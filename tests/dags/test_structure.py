@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -239,6 +240,22 @@ def test_a_bad_file_is_a_visible_import_error(
     found = DagBag(ROOT / "dags")
     assert len(found.dags) == 0
     assert "channels.yaml:2" in "".join(found.import_errors.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [({}, ["changes/one"]), ({"stacks": [{"template": "net.yaml"}]}, ["changes/two"])],
+)
+def test_the_form_offers_the_changes_that_the_definition_can_roll_out(
+    tmp_path: Path, options: dict[str, Any], offered: list[str]
+) -> None:
+    for name, template in (("one", "template.yaml"), ("two", "net.yaml"), ("three", "notes.md")):
+        (tmp_path / "changes" / name).mkdir(parents=True)
+        (tmp_path / "changes" / name / template).touch()
+    definition = a_definition(change="changes/one")
+    substrate = replace(definition.substrate, options={**definition.substrate.options, **options})
+    params = build_dag(replace(definition, substrate=substrate), base=str(tmp_path)).params
+    assert params.get_param("change").schema["examples"] == offered
 
 
 def test_the_emergency_dag_has_the_same_tasks_and_no_schedule(bag: DagBag, dag: DAG) -> None:

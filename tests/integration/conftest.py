@@ -1,11 +1,13 @@
 """One Airflow for the integration tests of a module: their scenarios run in it side by side.
 
-A module names its scenarios in ``SCENARIOS``; ``AT_ONCE`` and ``ENV`` are optional.
+A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, and ``FILE`` (what the file has
+beside them) are optional.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +19,9 @@ from tests.integration.world import REGION, Scenario, World, write_config
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the running system."""
+    here = Path(__file__).parent
     for item in items:
-        if "world" in getattr(item, "fixturenames", ()):
+        if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
 
 
@@ -33,7 +36,8 @@ def world(
     wanted: list[Scenario] = [s for s in module.SCENARIOS if s.name in names]
     folder = tmp_path_factory.mktemp("stack")
     config = folder / "channels.yaml"
-    write_config(config, {s.name: s.definition() for s in wanted})
+    more = getattr(module, "FILE", {})
+    write_config(config, {s.name: s.definition() for s in wanted}, **more)
     env = {
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         # The file stays as it is: parsing it again and again would only take the tasks' time.

@@ -218,7 +218,7 @@ def marked_run(state: str) -> Any:
 def second_while_first(world: World, scenario: Scenario) -> list[tuple[Ended, Json]]:
     """A second run is triggered while the first one soaks."""
     first = world.trigger(scenario)
-    world.wait_for_task(scenario, first, "playground.soak", "deferred")
+    world.wait_for_record(scenario, first, Kind.APPLIED)
     second = world.trigger(scenario)
     found: list[tuple[Ended, Json]] = []
     for run_id in (first, second):
@@ -281,7 +281,7 @@ DISTURBANCES = [
         second_while_first,
         TWO,
         1,
-        settings={"defaults": {"soak": "10s"}},
+        settings={"defaults": {"soak": "30s"}},
     ),
     Scenario(
         "run_marked_failed",

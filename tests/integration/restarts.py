@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 
 from phased_rollout.model.ledger import Kind
@@ -62,17 +60,18 @@ def killed_in_rollback(world: World, scenario: Scenario) -> Ended:
 
 
 def answer_lost(world: World, scenario: Scenario) -> Ended:
-    """A person approves while the scheduler stands still, and the gate is cleared."""
+    """A person approves while there is no scheduler, and the gate is cleared."""
     world.together(kill_and_restart(world))
+    world.wait_for_others(scenario)
     run_id = world.trigger(scenario)
     world.wait_for_task(scenario, run_id, "playground.gate", "awaiting_input")
-    scheduler = world.stack.pid("scheduler")
-    os.kill(scheduler, signal.SIGSTOP)
+    # One that is only stopped may hold the lock on the run that clearing waits for.
+    world.stack.kill("scheduler")
     try:
         world.approver.answer(scenario.name, run_id, "playground.gate", options=["Approve"])
         world.operator.clear(scenario.name, run_id, ["playground.gate"])
     finally:
-        os.kill(scheduler, signal.SIGCONT)
+        world.stack.restart("scheduler")
     return Ended(run_id, world.wait_for_end(scenario, run_id))
 
 

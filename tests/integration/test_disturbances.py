@@ -236,7 +236,7 @@ def test_a_second_run_waits_for_the_first_and_finds_nothing_to_do(world: World) 
     scenario = BY_NAME["second_while_first"]
     (first, was_first), (second, was_second) = world.acted(scenario.name)
     assert (first.state, second.state) == ("success", "success")
-    assert was_first["end_date"] <= was_second["start_date"]
+    assert was_second["queued_at"] < was_first["end_date"] <= was_second["start_date"]
     assert world.running(scenario) == {"playground-1": NEW, "production-1": NEW}
     assert [a for a, _ in world.mutations(*scenario.accounts())] == scenario.accounts()
     found = world.records(scenario, second.run_id).details(Kind.NOTHING_TO_CHANGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from airflow.sdk import ObjectStoragePath
 
 from phased_rollout import changes
+from phased_rollout.model.definition import definition_of
 from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.records import RecordStore, RolloutRecords
 from sandbox.aws.client import SandboxAws
@@ -87,10 +89,11 @@ class Scenario:
         }
 
 
-def write_config(path: Path, rollouts: Mapping[str, Json]) -> None:
+def write_config(path: Path, rollouts: Mapping[str, Json], **more: Json) -> None:
     """Write a channels.yaml, whole or not at all."""
     part = path.with_suffix(".part")
-    part.write_text(yaml.safe_dump({"version": 1, "rollouts": dict(rollouts)}, sort_keys=False))
+    file = {"version": 1, **more, "rollouts": dict(rollouts)}
+    part.write_text(yaml.safe_dump(file, sort_keys=False))
     part.replace(path)
 
 
@@ -122,6 +125,12 @@ class World:
     def acted(self, name: str) -> Any:
         """Wait until a scenario's act has ended; gives what it returned."""
         return self._acts[name].result(timeout=PATIENCE)
+
+    def wait_for_others(self, scenario: Scenario) -> None:
+        """Wait until all other scenarios have ended, well or badly."""
+        futures.wait(
+            [act for name, act in self._acts.items() if name != scenario.name], timeout=PATIENCE
+        )
 
     # acting
 
@@ -223,8 +232,8 @@ class World:
         return {task: " ".join(sorted(set(states))) for task, states in found.items()}
 
     def records(self, scenario: Scenario, run_id: str) -> RolloutRecords:
-        """Open the records of a run."""
-        return self.store.rollout(scenario.name, run_id)
+        """Open the records of a run, of an emergency too."""
+        return self.store.rollout(definition_of(scenario.name), run_id)
 
     def running(self, scenario: Scenario, *channels: str) -> dict[str, str]:
         """Read what each account of these channels runs: target to sample change and status."""

@@ -18,9 +18,9 @@ from phased_rollout import locks
 from phased_rollout.model import guards
 from phased_rollout.model.decision import Decision, Verdict
 from phased_rollout.model.definition import Channel, Definition, GateKind
+from phased_rollout.model.plan import Plan
 from phased_rollout.operators import (
     apply,
-    approval,
     enter,
     outcome,
     plan,
@@ -367,7 +367,7 @@ def those_on_hold_are_handed_out(patch: pytest.MonkeyPatch, _: Rollouts) -> None
 
 
 def nobody_looks_for_an_answer(patch: pytest.MonkeyPatch, _: Rollouts) -> None:
-    def asks(self: Any, context: Any) -> Any:
+    def asks(self: Any, context: Any, **_: Any) -> Any:
         return HITLOperator.execute(self, context)
 
     patch.setattr(Question, "ask", asks)
@@ -476,7 +476,7 @@ GUARDS = [
     ),
     Guard(
         "only approvers approve",
-        without(approval.ApprovalGate, "objection"),
+        without(Plan, "objection_to"),
         the_wrong_person_approves,
     ),
     Guard(

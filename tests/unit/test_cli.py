@@ -266,7 +266,7 @@ def test_a_change_is_named_by_its_url_as_well(
     assert "change longer (" in capsys.readouterr().out
     nobody = "s3://nobody@bucket/longer"
     assert main(["plan", "accounts", "--config", str(file), "--change", nobody]) == 1
-    assert f"{nobody}: its connection does not exist" in capsys.readouterr().err
+    assert f"{nobody}: the connection nobody does not exist" in capsys.readouterr().err
 
 
 def test_a_plan_of_a_bad_change_exits_1(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,8 +138,9 @@ def test_a_channel_inherits_from_its_rollout_and_that_from_the_file(file: Path) 
     text = GOOD.replace(
         "defaults: {soak: 5s}",
         "defaults: {soak: 1d, waves: {size: 5, at_once: 6}, on_failure: hold, decide_within: 2h, "
-        "authorize_within: 3h, rollback: {scope: failed_channel, waves: {size: 7}, "
-        "pause_after: 2}, approval: {deadline: 4h}, timezone: UTC}",
+        "authorize_within: 3h, four_eyes: false, "
+        "rollback: {scope: failed_channel, waves: {size: 7}, pause_after: 2}, "
+        "approval: {deadline: 4h}, timezone: UTC}",
     ).replace(
         "    signals:",
         "    rollback: {waves: {size: 8}}\n"
@@ -157,6 +158,7 @@ def test_a_channel_inherits_from_its_rollout_and_that_from_the_file(file: Path) 
     assert definition.on_failure is OnFailure.HOLD
     assert definition.decide_within == timedelta(hours=2)
     assert definition.authorize_within == timedelta(hours=3)
+    assert not definition.four_eyes
     assert definition.rollback_scope is RollbackScope.FAILED_CHANNEL
     assert (definition.rollback_wave, definition.pause_after) == (8, 2)
     assert definition.timezone == "Europe/Berlin"
@@ -245,7 +247,7 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             [
                 "6: rollouts.accounts.soak: unknown key: known here are access, "
                 "authorize_within, authorized_for, change, channels, decide_within, defaults, "
-                "description, emergency, inventory, max_destructive, on_failure, "
+                "description, emergency, four_eyes, inventory, max_destructive, on_failure, "
                 "pause_after_failures, policies_allowed, policy, retired, rollback, schedule, "
                 "signals, stuck_after, substrate, tags, timezone"
             ],

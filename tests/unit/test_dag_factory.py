@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from phased_rollout import config, dag_factory
+from phased_rollout.dag_source import check_file
 from phased_rollout.errors import ConfigError, RecordError
+from phased_rollout.model.bypass import Bypass, BypassTier
+from phased_rollout.model.ledger import Kind
+from tests.builders import a_channel, a_definition
 from tests.unit.conftest import begin
 
 Build = Callable[..., dict[str, list[str]]]
@@ -70,12 +75,56 @@ def test_a_run_in_flight_can_be_controlled_when_the_file_cannot_be_read(
     assert built("accounts_control", "record") == {"accounts_control": []}
 
 
-def test_a_bad_file_starts_no_new_run(file: Path, built: Build) -> None:
+BAD = "version: 1\nrollouts: [\n"
+
+
+def test_the_task_plan_obeys_the_file_even_where_it_is_bad(file: Path, built: Build) -> None:
     begin()
-    file.write_text("version: 1\nrollouts: [\n")
-    for task in (None, "plan"):
-        with pytest.raises(ConfigError, match="not valid YAML"):
-            built("accounts", task)
+    file.write_text(BAD)
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        built("accounts", "plan")
+
+
+def test_while_a_rollout_is_under_way_a_bad_file_is_told_elsewhere_and_its_dags_stay(
+    file: Path, built: Build
+) -> None:
+    records = begin(a_channel("a", gate="approval"), schedule="@daily")
+    file.write_text(BAD)
+    assert built() == {"accounts": ["a.enter"], "accounts_emergency": ["a.enter"],
+                       "accounts_control": []}  # fmt: skip
+    assert dag_factory.build_dags()["accounts"].timetable.can_be_scheduled is False
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        check_file()
+    records.add(Kind.CONCLUDED, at=datetime.now(UTC))
+    assert built(), "Airflow has yet to end the run"
+
+
+def test_when_no_rollout_is_under_way_a_bad_file_is_an_import_error_once(
+    file: Path, built: Build
+) -> None:
+    records = begin()
+    records.add(Kind.FINISHED, at=datetime.now(UTC) - timedelta(hours=2))
+    file.write_text(BAD)
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        built()
+    check_file()
+
+
+def test_a_good_file_is_obeyed_whatever_is_under_way(file: Path, built: Build) -> None:
+    begin()
+    assert sorted(built()) == ["one", "one_control", "one_emergency"]
+    check_file()
+
+
+def test_a_fleet_wide_run_keeps_the_approvals_of_its_dag(file: Path, built: Build) -> None:
+    gated = a_channel("a", gate="approval")
+    bypass = Bypass(BypassTier.FLEET_WIDE, (), "urgent", "alice")
+    begin(
+        bypass.applied_to(a_definition(gated)).channels[0], bypass=bypass, shape=("a (approval)",)
+    )
+    file.write_text(BAD)
+    built()
+    assert type(dag_factory.build_dags()["accounts"].get_task("a.gate")).__name__ == "ApprovalGate"
 
 
 def test_a_bad_file_is_an_error_where_nothing_was_planned(file: Path, built: Build) -> None:

@@ -40,6 +40,7 @@ rollouts:
     policies_allowed: [standard]
     pause_after_failures: 3
     stuck_after: 30d
+    four_eyes: false
     access: {Ops: operate, Audit: see}
     tags: [core]
     retired: [old-1]
@@ -167,6 +168,7 @@ def test_what_the_readme_shows_is_taken_by_both(tmp_path: Path, block: dict[str,
         ("timezone: Europe/Berlin", "inventory: {kind: file, pth: accounts.yaml}"),
         ("timezone: Europe/Berlin", 'inventory: {kind: organizations, account: "1"}'),
         ("timezone: Europe/Berlin", "retired: one"),
+        ("timezone: Europe/Berlin", 'four_eyes: "no"'),
         ("timezone: Europe/Berlin", "emergency: {soaks: 1m}"),
         ("timezone: Europe/Berlin", "rollback: {pause_after: 0}"),
         ("stack: baseline", "stacks: []"),

@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "plugins/phased_rollout"
 LAYERS = [  # from the top; a module imports from its own layer and those below it
-    ["dag_factory", "dag_control", "dag_params", "dag_settings", "cli", "ui"],
+    ["dag_factory", "dag_control", "dag_params", "dag_settings", "dag_source", "cli", "ui"],
     ["operators", "sensors"],
     ["triggers"],
     ["rollout"],
     ["substrates", "health", "inventory"],
     ["aws", "aws_errors", "claims", "debts", "locks"],
     ["records"],
-    ["changes", "config", "adapters", "recurrence", "sources"],
+    ["changes", "config", "adapters", "recurrence", "sources", "storage"],
     ["model"],
     ["errors"],
 ]

@@ -21,7 +21,7 @@ from phased_rollout.locks import LEASE, Owner, held
 from phased_rollout.model.change import Change
 from phased_rollout.model.ledger import Entry, Kind
 from phased_rollout.model.target_state import Artifact, TargetState
-from phased_rollout.records import RecordStore, RolloutRecords
+from phased_rollout.records import ENVIRONMENT, RecordStore, RolloutRecords
 from tests.builders import START, a_plan
 
 RUN = "manual__2026-01-05T12:00:00+00:00"
@@ -221,3 +221,11 @@ def test_a_lock_of_a_process_that_was_killed_here_is_taken_over_at_once(
 def test_a_time_is_recorded_in_utc(records: RolloutRecords) -> None:
     records.add(Kind.ARMED, at=datetime(2026, 1, 5, 12, tzinfo=UTC))
     assert records.ledger().last(Kind.ARMED) == datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def test_a_store_whose_connection_does_not_exist_is_refused_not_opened_with_other_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, "s3://mistyped@bucket/records")
+    with pytest.raises(RecordError, match="the connection mistyped does not exist"):
+        RecordStore.from_environment()

@@ -183,8 +183,8 @@ def test_a_connection_that_does_not_exist_is_never_replaced_by_other_credentials
 
     monkeypatch.setattr("airflow.sdk.io.get_fs", touched)
     assert refusal("s3://nobody@bucket/changes") == (
-        "s3://nobody@bucket/changes: its connection does not exist: create it in Airflow, or "
-        "correct the URL"
+        "s3://nobody@bucket/changes: the connection nobody does not exist: create it in Airflow, "
+        "or correct the URL"
     )
 
 

@@ -106,6 +106,7 @@ def _definition(name: str, rollout: AnyRollout, file: File, *, base: Path) -> De
         authorized_for=_first(
             rollout.authorized_for, defaults.authorized_for, unset.authorized_for
         ),
+        four_eyes=_first(rollout.four_eyes, defaults.four_eyes, unset.four_eyes),
         rollback_scope=_first(*(r.scope for r in rollback), RollbackScope.ALL_CHANNELS),
         rollback_wave=_first(*(r.waves.size for r in rollback), unset.rollback_wave),
         pause_after=_first(*(r.pause_after for r in rollback), unset.pause_after),

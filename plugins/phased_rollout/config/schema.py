@@ -116,6 +116,7 @@ class RolloutSettings(Strict):
     decide_within: Maybe[Duration] = None
     authorize_within: Maybe[Duration] = None
     authorized_for: Maybe[Duration] = None
+    four_eyes: Maybe[bool] = None
     max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()

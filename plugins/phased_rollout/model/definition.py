@@ -201,6 +201,7 @@ class Definition:
 
     :param change: where the change comes from unless a run says otherwise (a folder or URL)
     :param schedule: cron expression in ``timezone``; None is "only when triggered"
+    :param four_eyes: whoever started a rollout cannot approve it
     :param rollback_wave: targets that are restored at the same time
     :param max_destructive: destructive differences over all targets that a person may authorize;
         None is any number
@@ -225,6 +226,7 @@ class Definition:
     decide_within: timedelta = timedelta(hours=1)
     authorize_within: timedelta = timedelta(hours=12)
     authorized_for: timedelta = timedelta(days=14)
+    four_eyes: bool = True
     rollback_scope: RollbackScope = RollbackScope.ALL_CHANNELS
     rollback_wave: int = 20
     pause_after: int = 3

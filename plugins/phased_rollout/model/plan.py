@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -107,6 +108,33 @@ class Plan:
         return sum(
             (c.soak for c in self.channels if not self.is_bypassed(c.name)), start=timedelta()
         )
+
+    def objection_to(self, user: str, *, approvers: Sequence[str] = ()) -> str | None:
+        """Say why this user's yes does not count; None when it does.
+
+        Whoever started the run is no second pair of eyes.
+
+        :param approvers: who may say yes; nobody is everybody
+        """
+        second = self.bypass.tier.needs_second_person
+        if user == self.bypass.requested_by and (second or self.definition.four_eyes):
+            what = "asked for the bypass" if second else "started this rollout"
+            return f"{user} {what}, so somebody else has to say yes"
+        if approvers and user not in approvers:
+            return f"{user} is none of the approvers: {', '.join(approvers)}"
+        return None
+
+
+def refuse_lonely_approvals(plan: Plan) -> None:
+    """Refuse what nobody could approve but whoever started it; raises GuardError."""
+    lonely = [
+        f"{channel.name}: nobody could approve it: of its approvers, {reason}"
+        for channel in plan.channels
+        if channel.needs_approval and len(names := set(channel.approval.approvers)) == 1
+        if (reason := plan.objection_to(*names)) and not plan.is_bypassed(channel.name)
+    ]
+    if lonely:
+        raise GuardError("\n".join(lonely))
 
 
 def refuse_expired_holds(definition: Definition, *, today: date) -> None:

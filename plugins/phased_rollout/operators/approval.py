@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
@@ -9,9 +10,10 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from phased_rollout.model.definition import Channel, OnFailure
+from phased_rollout.model.digest import digest_of
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import shown
-from phased_rollout.model.plan import describe, how_to_retry
+from phased_rollout.model.plan import Plan, describe, how_to_retry
 from phased_rollout.operators.about import fenced
 from phased_rollout.operators.base import now
 from phased_rollout.operators.question import NOBODY, Question, user_of
@@ -24,6 +26,7 @@ class RecordedApproval(Question, ApprovalOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(fail_on_reject=True, **kwargs)
+        self._instead: str | None = None
 
     def already(self, rollout: Rollout, *, asked: Kind, yes: Kind, channel: str = "") -> str | None:
         """Give who said yes since the question arose; raises AirflowFailException after a no.
@@ -41,16 +44,34 @@ class RecordedApproval(Question, ApprovalOperator):
             return str(records.details(yes, channel=channel)[-1]["user"])
         return None
 
-    def objection(self, rollout: Rollout, user: str) -> str | None:
-        """Say why this user's yes does not count; None when it does."""
+    def body_of(self, rollout: Rollout) -> str:
+        """Give what a person is to say yes to, as Markdown."""
         raise NotImplementedError
+
+    def approvers(self, rollout: Rollout) -> tuple[str, ...]:
+        """Name who may say yes; nobody is everybody with the right to answer."""
+        return ()
 
     def again(self, rollout: Rollout) -> str:
         """Tell what to clear so that a person is asked again."""
         raise NotImplementedError
 
-    def answered(self, context: Any, event: Any) -> str:
-        """Give the name of the user who approved; raises AirflowFailException on anything else."""
+    def put(self, context: Any, *, instead: str | None = None) -> Any:
+        """Ask; the question and its answer are bound to the digest of what is shown.
+
+        :param instead: why an earlier answer did not count
+        """
+        rollout = self.rollout(context)
+        self.assigned_users = [{"id": u, "name": u} for u in self.approvers(rollout)] or None
+        body = self.body_of(rollout)
+        self.body = f"{fenced([instead])}\n\n{body}" if instead else body
+        return self.ask(context, shown=digest_of(body))
+
+    def yes(self, context: Any, event: Any) -> str | None:
+        """Give the name of the user who approved; None when that yes does not count.
+
+        Raises AirflowFailException on a no, and when nobody answered.
+        """
         rollout = self.rollout(context)
         try:
             answer = self.hear(context, event)
@@ -62,9 +83,17 @@ class RecordedApproval(Question, ApprovalOperator):
             what = f"nobody answered within {self.response_timeout}: not approved"
             raise AirflowFailException(f"{what}\n{self.again(rollout)}") from error
         user = user_of(answer)
-        if objection := self.objection(rollout, user):
-            raise AirflowFailException(f"not approved: {objection}\n{self.again(rollout)}")
+        self._instead = rollout.plan.objection_to(user, approvers=self.approvers(rollout))
+        if self.shown(context) not in ("", digest_of(self.body_of(rollout))):
+            self._instead = f"what {user} approved has changed since it was shown"
+        if self._instead:
+            self.log.warning("asking again: %s", self._instead)
+            return None
         return user
+
+    def proceed(self, context: Any, counted: Any) -> Any:
+        """Ask again after a yes that does not count."""
+        return self.put(context, instead=self._instead) if counted is None else counted
 
 
 class AuthorizeOperator(RecordedApproval):
@@ -81,33 +110,25 @@ class AuthorizeOperator(RecordedApproval):
             raise AirflowSkipException("nothing in this plan needs an authorization")
         if user := self.already(rollout, asked=Kind.PREVIEWED, yes=Kind.AUTHORIZED):
             return user
-        bypass = rollout.plan.bypass
-        who = bypass.requested_by or "nobody by name: the schedule, or another Dag"
-        who += (
-            ", who may not authorize it"
-            if bypass.tier.needs_second_person and bypass.requested_by
-            else ""
-        )
-        self.body = "\n\n".join(
+        return self.put(context)
+
+    def body_of(self, rollout: Rollout) -> str:
+        """Show the plan, the merged preview and what needs the authorization."""
+        plan, preview = rollout.plan, rollout.records.details(Kind.PREVIEWED)[-1]
+        who = plan.bypass.requested_by or "nobody by name: the schedule, or another Dag"
+        who += ", who may not authorize it" if plan.objection_to(who) else ""
+        return "\n\n".join(
             [
                 "**Why you are asked**",
                 fenced([*preview["authorize"], f"requested by {who}"]),
                 "**What would change**",
                 fenced(shown(preview["differences"]) or ["nothing"]),
                 "**The plan**",
-                fenced([describe(rollout.plan), _given(rollout)]),
+                fenced([describe(plan), _given(rollout)]),
                 "**Approve** starts with the first channel. **Reject** ends the run, failed, and "
                 f"so does no answer within {self.response_timeout}. No target was touched so far.",
             ]
         )
-        return self.ask(context)
-
-    def objection(self, rollout: Rollout, user: str) -> str | None:
-        """Who asked for a bypass may not authorize it (four eyes)."""
-        bypass = rollout.plan.bypass
-        if bypass.tier.needs_second_person and user == bypass.requested_by:
-            return f"{user} asked for the bypass, so somebody else has to authorize it"
-        return None
 
     def again(self, rollout: Rollout) -> str:
         """Tell how to be asked again; nothing was touched so far."""
@@ -115,8 +136,8 @@ class AuthorizeOperator(RecordedApproval):
 
     def count(self, context: Any, event: Any) -> Any:
         """Record who authorized."""
-        user = self.answered(context, event)
-        self.rollout(context).records.add(Kind.AUTHORIZED, at=now(), user=user)
+        if user := self.yes(context, event):
+            self.rollout(context).records.add(Kind.AUTHORIZED, at=now(), user=user)
         return user
 
 
@@ -137,33 +158,34 @@ class ApprovalGate(RecordedApproval):
         if not rollout.plan.definition.channel(self.channel).needs_approval:
             return f"no approval is asked: {rollout.plan.bypass}"
         mend = f"clear {self.channel}.health with downstream"
-        healthy = _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
+        _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
         if self.already(rollout, asked=Kind.HEALTHY, yes=Kind.APPROVED, channel=self.channel):
             return self._graduate(rollout)
-        self.assigned_users = [{"id": u, "name": u} for u in self._approvers(rollout)] or None
-        holds = rollout.plan.definition.on_failure is OnFailure.HOLD
-        self.body = "\n\n".join(
+        return self.put(context)
+
+    def body_of(self, rollout: Rollout) -> str:
+        """Show the evidence of the health task, what changes on the way, and the plan."""
+        plan, records = rollout.plan, rollout.records
+        healthy = records.details(Kind.HEALTHY, channel=self.channel)[-1]
+        differences = [d for r in records.details(Kind.PREVIEWED)[-1:] for d in r["differences"]]
+        holds = plan.definition.on_failure is OnFailure.HOLD
+        return "\n\n".join(
             [
                 f"**How {self.channel} has fared**",
                 fenced([healthy["reason"]]),
+                "**What the rollout changes**",
+                fenced(shown(differences) or ["nothing"]),
                 "**The plan**",
-                fenced([describe(rollout.plan), _given(rollout)]),
+                fenced([describe(plan), _given(rollout), _still_to_come(plan, self.channel)]),
                 "**Approve** lets the change go on. **Reject** fails the rollout, and so does no "
                 f"answer within {self.response_timeout}: then "
                 + ("a person is asked whether to roll back." if holds else "it is rolled back."),
             ]
         )
-        return self.ask(context)
 
-    def _approvers(self, rollout: Rollout) -> tuple[str, ...]:
+    def approvers(self, rollout: Rollout) -> tuple[str, ...]:
+        """Name the approvers of the plan, whoever the file names by now."""
         return rollout.plan.definition.channel(self.channel).approval.approvers
-
-    def objection(self, rollout: Rollout, user: str) -> str | None:
-        """Only the approvers of the plan may approve, whoever the file names by now."""
-        approvers = self._approvers(rollout)
-        if approvers and user not in approvers:
-            return f"{user} is none of the approvers of {self.channel}: {', '.join(approvers)}"
-        return None
 
     def again(self, rollout: Rollout) -> str:
         """Tell how the channel is judged again, on which the gate asks again."""
@@ -171,7 +193,9 @@ class ApprovalGate(RecordedApproval):
 
     def count(self, context: Any, event: Any) -> Any:
         """Record the approval and the graduation."""
-        user, rollout = self.answered(context, event), self.rollout(context)
+        user, rollout = self.yes(context, event), self.rollout(context)
+        if user is None:
+            return None
         rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
         return self._graduate(rollout)
 
@@ -234,6 +258,12 @@ class DecideOperator(Question):
 def _given(rollout: Rollout) -> str:
     given = ", ".join(f"{name}={value}" for name, value in sorted(rollout.change.given.items()))
     return f"parameters of this run: {given or 'none, those of the change hold'}"
+
+
+def _still_to_come(plan: Plan, channel: str) -> str:
+    after = plan.channels[plan.names.index(channel) + 1 :]
+    soaks = sum((c.soak for c in after if not plan.is_bypassed(c.name)), timedelta())
+    return f"after {channel} it takes at least {soaks} (the soaks of {len(after)} channels)"
 
 
 def _channel(context: Any) -> str:

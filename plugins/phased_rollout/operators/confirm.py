@@ -34,12 +34,16 @@ class Doubt:
 
 
 def doubt(rollout: Rollout, channel: Channel, *, now: datetime) -> Doubt:
-    """Preview a channel afresh, and see whether what was said yes to still holds."""
+    """Preview a channel afresh, and see whether what was said yes to still holds.
+
+    A channel that is entered once more is looked at in any case: its apply may have found more.
+    """
     reasons = _expired(rollout, channel, now=now)
     last = _last_seen(rollout.records, channel)
     seen = last.get("targets") if last else None
     looked = datetime.fromisoformat(last["at"]) if last else NEVER
-    if seen is None or now < looked + FRESH:  # an earlier version did not record what was seen
+    again = rollout.records.ledger().last(Kind.ENTERED, channel=channel.name) > looked
+    if seen is None or (now < looked + FRESH and not again):  # earlier versions recorded none
         return Doubt(reasons, [], seen or {})
     fresh = previews_of(rollout, [channel], attempt="enter")
     found = digests_of(fresh)

@@ -116,14 +116,12 @@ class EnterOperator(Question):
         The yes of somebody who may not give it counts for nothing: the question is asked again.
         """
         answer, rollout = self.hear(context, event), self.rollout(context)
-        user, bypass, may = user_of(answer), rollout.plan.bypass, self._may_answer(rollout)
+        user = user_of(answer)
         again = how_to_retry(rollout.plan, task=f"{self.channel}.enter")
         if answer["chosen_options"] != [self.GO_ON]:
             raise AirflowFailException(f"{user} stopped the rollout before {self.channel}\n{again}")
-        own = bypass.tier.needs_second_person and user == bypass.requested_by
-        if own or (may and user not in may):
-            who = "who asked for the bypass" if own else f"none of {', '.join(may)}"
-            self.log.warning("%s is %s: somebody else is asked", user, who)
+        if objection := rollout.plan.objection_to(user, approvers=self._may_answer(rollout)):
+            self.log.warning("asking again: %s", objection)
             return
         doubted = rollout.records.details(Kind.DOUBTED, channel=self.channel)[-1]
         rollout.records.add(

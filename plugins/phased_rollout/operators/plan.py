@@ -17,7 +17,7 @@ from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import Plan, describe, refuse_expired_holds
+from phased_rollout.model.plan import Plan, describe, refuse_expired_holds, refuse_lonely_approvals
 from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
 from phased_rollout.operators.discovery import find_targets
 from phased_rollout.records import RolloutRecords
@@ -88,6 +88,7 @@ class PlanOperator(RolloutOperator):
             pays=made_good_by(owed(records), change=change.digest, tier=bypass.tier),
             origin=origin,
         )
+        refuse_lonely_approvals(plan)
         return plan, change
 
     def _change(self, params: Any, definition: Definition, bypass: Bypass) -> Change:

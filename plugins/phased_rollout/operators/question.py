@@ -28,14 +28,17 @@ class Question(RolloutOperator, HITLOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(retries=RETRIES, **kwargs)
 
-    def ask(self, context: Any) -> Any:
-        """Ask, unless an answer may have been lost: then look for it first."""
+    def ask(self, context: Any, *, shown: str = "") -> Any:
+        """Ask, unless an answer may have been lost: then look for it first.
+
+        :param shown: digest of what is shown with the question
+        """
         task, records = _task(context), self.rollout(context).records
         ledger = records.ledger()
         if ledger.last(Kind.ASKED, channel=task) > ledger.last(Kind.CLOSED, channel=task):
             trigger = AnswerTrigger(ti_id=str(context["ti"].id))
             self.defer(trigger=trigger, method_name="look")
-        records.add(Kind.ASKED, at=now(), channel=task)
+        records.add(Kind.ASKED, at=now(), channel=task, shown=shown)
         return HITLOperator.execute(self, context)
 
     def look(self, context: Any, event: Any) -> Any:
@@ -61,6 +64,11 @@ class Question(RolloutOperator, HITLOperator):
     def proceed(self, context: Any, counted: Any) -> Any:
         """Go on after the question is closed; ``counted`` is what ``count`` gave."""
         return counted
+
+    def shown(self, context: Any) -> str:
+        """Give the digest of what was shown with the question; empty when none is recorded."""
+        found = self.rollout(context).records.details(Kind.ASKED, channel=_task(context))
+        return str(found[-1].get("shown", "")) if found else ""
 
     def hear(self, context: Any, event: Any) -> Any:
         """Read Airflow's event; raises what Airflow's own operator raises."""

@@ -12,11 +12,15 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from phased_rollout.model.definition import CONTROL
 from phased_rollout.ui.facts import AirflowRun
 
 TAG = "phased_rollout"
 """The tag that every Dag of a rollout bears."""
-_TAGGED = select(DagTag.dag_id).where(DagTag.name == TAG)
+_TAGGED = select(DagTag.dag_id).where(
+    DagTag.name == TAG, ~DagTag.dag_id.endswith(CONTROL, autoescape=True)
+)
+"""The ids of the Dags whose runs are rollouts; those of a control Dag are an operator's word."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Asked:
     :param task: that asks; its *required action* in Airflow takes the answer
     :param until: from then on no answer counts; None: it waits as long as it takes
     :param who: may answer; nobody named is everybody with the right to
+    :param barred: whose yes does not count; empty: nobody's
     """
 
     task: str
@@ -29,6 +30,7 @@ class Asked:
     since: datetime | None = None
     until: datetime | None = None
     who: tuple[str, ...] = ()
+    barred: str = ""
 
 
 def questions_of(facts: Facts, run: AirflowRun) -> list[Asked]:
@@ -41,7 +43,8 @@ def _question(facts: Facts, task: str) -> Asked:
     asked = facts.ledger.last(Kind.ASKED, channel=task)
     within, who = _terms(facts.plan, task)
     since = None if asked is NEVER else asked
-    return Asked(task, title, why, since, since + within if since and within else None, who)
+    until = since + within if since and within else None
+    return Asked(task, title, why, since, until, who, _barred(facts.plan, task))
 
 
 def _content(facts: Facts, task: str) -> tuple[str, list[str]]:
@@ -84,6 +87,14 @@ def _terms(plan: Plan | None, task: str) -> tuple[timedelta | None, tuple[str, .
         before: Sequence[Channel] = plan.before(group)[-1:]
         return None, next((channel.approval.approvers for channel in before), ())
     return None, ()
+
+
+def _barred(plan: Plan | None, task: str) -> str:
+    """Name whoever started the run where that is no second pair of eyes."""
+    asker = plan.bypass.requested_by if plan else None
+    if plan is None or asker is None or task.startswith("rollback."):
+        return ""
+    return asker if plan.objection_to(asker) else ""
 
 
 def _last(facts: Facts, kind: Kind, key: str, *, channel: str = "") -> list[str]:

@@ -42,9 +42,9 @@ def answer(option: str, user: str | None) -> dict[str, Any]:
     }
 
 
-def happened(records: RolloutRecords, *kinds: Kind, channel: str = "") -> None:
+def happened(records: RolloutRecords, *kinds: Kind, channel: str = "", **more: Any) -> None:
     for kind in kinds:
-        more: dict[str, Any] = {"reason": "because", "attempt": "", "task": "playground.apply"}
+        more |= {"reason": "because", "attempt": "", "task": "playground.apply"}
         records.add(kind, at=datetime.now(UTC), channel=channel, authorize=["x"], **more)
 
 
@@ -73,13 +73,66 @@ def test_a_gate_asks_the_approvers_of_the_plan(asked: list[dict[str, Any]]) -> N
     assert asked[0]["assigned_users"] == [{"id": "alice", "name": "alice"}]
 
 
-def test_the_yes_of_somebody_else_does_not_count(store: Path) -> None:
-    records = begin(CHANNEL)
-    with pytest.raises(AirflowFailException, match="mallory is none of the approvers"):
+def healthy(**kwargs: Any) -> RolloutRecords:
+    records = begin(CHANNEL, a_channel("test"), **kwargs)
+    happened(records, Kind.HEALTHY, channel="playground")
+    return records
+
+
+def test_the_yes_of_somebody_else_does_not_count_and_is_asked_again(
+    asked: list[dict[str, Any]],
+) -> None:
+    records = healthy()
+    with pytest.raises(TaskAwaitingInput):
         gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
+    assert "mallory is none of the approvers: alice" in asked[0]["body"]
     assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
     gate().execute_complete(CONTEXT, answer("Approve", "alice"))
     assert records.ledger().happened(Kind.GRADUATED, channel="playground")
+
+
+def test_who_started_a_rollout_cannot_approve_it_unless_the_file_says_so(
+    asked: list[dict[str, Any]],
+) -> None:
+    mine = Bypass(requested_by="alice")
+    records = healthy(bypass=mine)
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute_complete(CONTEXT, answer("Approve", "alice"))
+    assert "alice started this rollout, so somebody else has to say yes" in asked[0]["body"]
+    assert not records.ledger().happened(Kind.APPROVED, channel="playground")
+
+
+def test_without_four_eyes_who_started_a_rollout_may_approve_it(store: Path) -> None:
+    records = healthy(bypass=Bypass(requested_by="alice"), four_eyes=False)
+    gate().execute_complete(CONTEXT, answer("Approve", "alice"))
+    assert records.ledger().happened(Kind.APPROVED, channel="playground")
+
+
+def test_a_gate_shows_evidence_what_changes_the_plan_and_what_is_still_to_come(
+    asked: list[dict[str, Any]],
+) -> None:
+    records = healthy()
+    records.add(Kind.PREVIEWED, at=datetime.now(UTC), authorize=[], differences=["2: + Queue"])
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(CONTEXT)
+    for part in ("because", "2: + Queue", "rollout accounts: change", "after playground it takes"):
+        assert part in asked[0]["body"]
+
+
+def test_a_yes_to_what_has_changed_since_it_was_shown_does_not_count(
+    asked: list[dict[str, Any]],
+) -> None:
+    records = begin(CHANNEL)
+    records.add(Kind.PREVIEWED, at=datetime.now(UTC), authorize=["+ Queue"], differences=[])
+    with pytest.raises(TaskAwaitingInput):
+        authorize().execute(CONTEXT)
+    records.add(Kind.PREVIEWED, at=datetime.now(UTC), authorize=["- Bucket"], differences=[])
+    with pytest.raises(TaskAwaitingInput):
+        authorize().execute_complete(CONTEXT, answer("Approve", "bob"))
+    assert "what bob approved has changed since it was shown" in asked[1]["body"]
+    assert "- Bucket" in asked[1]["body"]
+    assert not records.ledger().happened(Kind.AUTHORIZED)
+    assert authorize().execute_complete(CONTEXT, answer("Approve", "bob")) == "bob"
 
 
 def test_a_no_is_recorded_and_final(store: Path) -> None:
@@ -139,15 +192,14 @@ def test_the_answer_to_an_earlier_question_does_not_count(asked: list[dict[str, 
     assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
 
 
-def test_an_answer_that_does_not_count_may_be_asked_for_again(asked: list[dict[str, Any]]) -> None:
+def test_an_answer_that_does_not_count_closes_its_question(asked: list[dict[str, Any]]) -> None:
     records = begin(CHANNEL)
     happened(records, Kind.HEALTHY, channel="playground")
     with pytest.raises(TaskAwaitingInput):
         gate().execute(CONTEXT)
-    with pytest.raises(AirflowFailException, match="none of the approvers"):
-        gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
     with pytest.raises(TaskAwaitingInput):
-        gate().execute(CONTEXT)
+        gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
+    assert len(asked) == 2
 
 
 def test_a_gate_asks_nobody_where_the_plan_leaves_gates_out(asked: list[dict[str, Any]]) -> None:
@@ -176,16 +228,20 @@ def test_a_decision_that_airflow_lost_is_kept(store: Path) -> None:
 
 def test_an_authorization_that_airflow_lost_counts(store: Path) -> None:
     records = begin(CHANNEL)
-    happened(records, Kind.PREVIEWED)
+    happened(records, Kind.PREVIEWED, differences=[])
     authorize().execute_complete(CONTEXT, answer("Approve", "bob"))
     assert authorize().execute(CONTEXT) == "bob"
 
 
-def test_who_asked_for_a_bypass_may_not_authorize_it(store: Path) -> None:
+def test_who_asked_for_a_bypass_may_not_authorize_it_whatever_the_file_says(
+    asked: list[dict[str, Any]],
+) -> None:
     bypass = Bypass(BypassTier.SKIP_CHANNELS, ("playground",), "urgent", "alice")
-    records = begin(CHANNEL, a_channel("test"), bypass=bypass)
-    with pytest.raises(AirflowFailException, match="somebody else has to authorize it"):
+    records = begin(CHANNEL, a_channel("test"), bypass=bypass, four_eyes=False)
+    happened(records, Kind.PREVIEWED, differences=[])
+    with pytest.raises(TaskAwaitingInput):
         authorize().execute_complete(CONTEXT, answer("Approve", "alice"))
+    assert "alice asked for the bypass, so somebody else has to say yes" in asked[0]["body"]
     assert not records.ledger().happened(Kind.AUTHORIZED)
     authorize().execute_complete(CONTEXT, answer("Approve", "bob"))
     assert records.ledger().happened(Kind.AUTHORIZED)

@@ -86,6 +86,16 @@ def test_an_emergency_opens_no_run_of_the_regular_dag(visit: Visit, rollout: Ses
     assert viewer.get(VIEW.replace("accounts", "accounts_emergency")).status_code == 404
 
 
+def test_an_operators_word_is_no_rollout(visit: Visit, rollout: Session) -> None:
+    add_dag(rollout, "accounts_control")
+    add_run(rollout, "accounts_control", "manual__2", state="success")
+    viewer = visit("viewer")
+    control = VIEW.replace("accounts", "accounts_control").replace(RUN, "manual__2")
+    assert viewer.get(control).status_code == 404
+    (line,) = viewer.get(f"{PREFIX}/api/overview").json()["definitions"]
+    assert line["run"]["run"] == RUN
+
+
 def test_a_run_of_any_other_dag_is_no_rollout(visit: Visit, rollout: Session) -> None:
     add_dag(rollout, "report", tag="finance")
     add_run(rollout, "report", RUN)

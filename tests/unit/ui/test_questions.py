@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from phased_rollout.model.bypass import Bypass
 from phased_rollout.model.definition import Approval
 from phased_rollout.ui.questions import Asked, questions_of
 from tests.builders import START, a_channel, a_plan
@@ -90,3 +92,12 @@ def test_a_task_that_does_not_wait_asks_nothing() -> None:
     assert (
         questions_of(facts_of("asked authorize"), a_run(tasks=(("authorize", "failed", 1),))) == []
     )
+
+
+@pytest.mark.parametrize(("task", "barred"), [("test.gate", "carl"), ("rollback.decide", "")])
+def test_whoever_started_the_rollout_is_no_second_pair_of_eyes(task: str, barred: str) -> None:
+    plan = replace(PLAN, bypass=Bypass(requested_by="carl"))
+    run = a_run(tasks=((task, "awaiting_input", 1),))
+    assert questions_of(facts_of(plan=plan), run)[0].barred == barred
+    alone = replace(plan, definition=replace(plan.definition, four_eyes=False))
+    assert questions_of(facts_of(plan=alone), run)[0].barred == ""

@@ -157,10 +157,12 @@ function notice({ text, run }) {
   return el("p", {}, "! ", text, " ", run ? tabLink(run, "its tab") : "");
 }
 
-function asked({ task, title, until, who }) {
+function asked({ task, title, until, who, barred }) {
   const answer = taskLink(view, task, "answer it under Required Actions", { tab: "required_actions" });
+  const as = who.filter((name) => name !== barred);
+  const not = barred ? ` Not as ${barred}, who started the rollout.` : "";
   const deadline = until ? [" It waits until ", clock(until), left(until), "."] : [];
-  return el("p", {}, `? ${title}: `, answer, who.length ? `, as ${who.join(" or ")}.` : ".", ...deadline);
+  return el("p", {}, `? ${title}: `, answer, as.length ? `, as ${as.join(" or ")}.` : ".", not, ...deadline);
 }
 
 const HOLDS = {
