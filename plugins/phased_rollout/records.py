@@ -24,7 +24,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -39,7 +39,7 @@ from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.ledger import Entry, Kind, Ledger
 from phased_rollout.model.plan import Plan
 from phased_rollout.model.target_state import Artifact, TargetState
-from phased_rollout.record_names import TIME, safe_name, stamp
+from phased_rollout.record_names import safe_name, stamp
 from phased_rollout.storage import storage_at
 
 SCHEMA_VERSION = 1
@@ -47,6 +47,7 @@ ENVIRONMENT = "PHASED_ROLLOUT_RECORDS"
 _PLAN = TypeAdapter(Plan)
 _CHANGE = TypeAdapter(Change)
 _COUNT_OF_FIELDS = 5
+_KINDS = frozenset(Kind)
 
 
 @dataclass(frozen=True)
@@ -257,11 +258,10 @@ class RolloutRecords:
     def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, str]]:
         for name in self.store.names(folder):
             parts = name.removesuffix(".json").split("~")
-            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in list(Kind):
+            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in _KINDS:
                 continue
-            at = datetime.strptime(parts[0], TIME).replace(tzinfo=UTC)
-            entry = Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3]))
-            yield entry, name
+            at = datetime.fromisoformat(parts[0])
+            yield Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3])), name
 
 
 def _readable(value: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from phased_rollout.config.fields import Maybe, Strict, choice, filled, matching
+from phased_rollout.config.fields import Maybe, Strict, choice
 from phased_rollout.config.problems import did_you_mean
+from phased_rollout.config.rules import Filled, Matching
 from phased_rollout.model.notifier import SHORT_NAMES, Event, Notifier
 
 _SECRET_KEY = re.compile(
@@ -53,7 +54,7 @@ def _secrets(value: Any, key: str) -> Iterator[str]:
 
 NotifierPath = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*",
         "is no import path: write one such as package.module.SomeNotifier",
     ),
@@ -70,7 +71,7 @@ class NotifySettings(Strict):
     """
 
     notifier: NotifierPath
-    events: Maybe[Annotated[list[EventWord], filled("name at least one event")]] = None
+    events: Maybe[Annotated[list[EventWord], Filled("name at least one event")]] = None
     options: Annotated[dict[str, Any], AfterValidator(_without_secrets)] = Field(
         default_factory=dict, alias="with"
     )
