@@ -1,7 +1,7 @@
 """The web application of the desk, which Airflow's API server mounts under ``/phased-rollout``.
 
 Airflow protects none of a plugin's routes: each one here asks for access itself, and a test walks
-through all of them. Only the static files are for everybody.
+through all of them.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from phased_rollout.ui.page import HEADERS, page
 from phased_rollout.ui.run_view import run_view
 
 STATIC = Path(__file__).parent / "static"
+_FILES = StaticFiles(directory=STATIC)
 MAY_READ_RUNS = [Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN))]
 NO_RUN = "there is no such run of a rollout"
 
@@ -60,9 +61,9 @@ def build_app() -> FastAPI:
         ("/overview", overview_page),
         ("/api/overview", overview_json),
         ("/plotly.js", plotly_js),
+        ("/static/{name}", static_file),
     ):
         app.get(path, dependencies=MAY_READ_RUNS, response_model=None)(route)
-    app.mount("/static", StaticFiles(directory=STATIC))
     app.middleware("http")(_harden)
     app.add_exception_handler(RecordError, _unreadable)
     return app
@@ -117,6 +118,11 @@ def plotly_js() -> FileResponse:
     return FileResponse(
         chart_library.script(), media_type="text/javascript", headers=chart_library.CACHED
     )
+
+
+async def static_file(request: Request, name: str) -> Response:
+    """Serve a script or a style of the pages."""
+    return await _FILES.get_response(name, request.scope)
 
 
 def _line(session: SessionDep, definition: str, dags: list[FoundDag]) -> Line:
