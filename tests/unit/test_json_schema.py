@@ -20,7 +20,7 @@ from phased_rollout.errors import ConfigError
 from tests.unit.test_config import GOOD
 
 INCLUDE = Path(__file__).parents[2] / "include"
-README = (INCLUDE.parent / "README.md").read_text()
+PAGES = [INCLUDE.parent / "README.md", *sorted((INCLUDE.parent / "docs").glob("*.md"))]
 EVERYTHING = """\
 version: 1
 defaults:
@@ -113,15 +113,16 @@ def test_every_part_of_the_file_is_known_to_both(tmp_path: Path) -> None:
     assert takes(tmp_path, EVERYTHING)
 
 
-def blocks_of_the_readme() -> Iterator[dict[str, Any]]:
-    """Give the YAML of the README: indented blocks that begin with a key."""
-    for block in re.findall(r"(?:^    .*\n)+", README, re.MULTILINE):
+def blocks_of_the_pages() -> Iterator[dict[str, Any]]:
+    """Give the YAML of README and docs: indented blocks that begin with a key."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE):
         if re.match(r"    [a-z_]+:(\n| [\[{])", block):
             yield yaml.safe_load(textwrap.dedent(block))
 
 
-@pytest.mark.parametrize("block", list(blocks_of_the_readme()), ids="-".join)
-def test_what_the_readme_shows_is_taken_by_both(tmp_path: Path, block: dict[str, Any]) -> None:
+@pytest.mark.parametrize("block", list(blocks_of_the_pages()), ids="-".join)
+def test_what_the_pages_show_is_taken_by_both(tmp_path: Path, block: dict[str, Any]) -> None:
     whole: dict[str, Any] = yaml.safe_load(GOOD)
     for key, value in block.items():
         if key == "rollouts":
