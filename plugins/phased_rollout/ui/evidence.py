@@ -125,14 +125,14 @@ def _soak(facts: Facts, channel: Channel) -> Json | None:
 
 def last_judgement(facts: Facts) -> Json | None:
     """Give what the last judgement saw; equal observations share a row, the worst come first."""
-    found = facts.records(Kind.HEALTHY)
+    found = facts.records(Kind.HEALTHY, Kind.OBSERVED)
     if not found:
         return None
     last = found[-1]
     return {
         "at": last["at"],
         "channel": last["channel"],
-        "reason": last["reason"],
+        "reason": last.get("reason", ""),
         "rows": list(_rows(last.get("evidence", []))),
     }
 

@@ -48,7 +48,7 @@ function build() {
     part("exceptions", "What failed within the tolerance"),
     part("decisions", "Who decided what"),
     part("charts", "Health over time"),
-    part("evidence", "What the last judgement saw"),
+    part("evidence", "What was observed last"),
     part("preview", "What changes"),
     part("history", "Everything that is recorded", false),
   );
