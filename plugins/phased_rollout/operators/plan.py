@@ -109,6 +109,9 @@ class PlanOperator(RolloutOperator):
             origin=origin,
         )
         refuse_lonely_approvals(plan)
+        if plan.pays and definition.policy != self.planned.policy:
+            usual = self.planned.policy
+            raise GuardError(f"policy: what a bypass left out is made good under {usual!r} only")
         return plan, change
 
     def _change(self, params: Any, definition: Definition, bypass: Bypass) -> Change:
