@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.aws.client import SandboxAws
 from sandbox.stack import Stack, wait_until
 from sandbox.stack.demo import await_dag, seed_sandbox
 
@@ -239,6 +240,23 @@ def test_a_bypass_is_put_to_a_person_word_for_word(
     assert stack.client("operator").run(DAG, run)["state"] == "failed"
 
 
+def test_a_second_user_lets_a_destructive_change_on_which_fails_when_it_runs(
+    operator: Desk, approver: Desk, stack: Stack
+) -> None:
+    run = started(stack, {"change": "changes/metadpata"})
+    tab = operator.open_tab(run)
+    where = tab.get_by_role("status").first
+    expect(where).to_contain_text("authoriz", ignore_case=True, timeout=ROLLOUT)
+    assert wait_until(lambda: answerable(stack, run), timeout=ROLLOUT / SECOND, interval=0.5)
+    page = approver.page
+    page.goto(f"{approver.url}/dags/{DAG}/runs/{run}/tasks/authorize/required_actions")
+    expect(page.get_by_text("requested by operator, who may not authorize it")).to_be_visible()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(where).to_contain_text("Failed, and rolled back", timeout=ROLLOUT)
+    expect(tab.get_by_role("button", name="playground-1: restored")).to_be_visible()
+    expect(tab.get_by_role("button", name="test-1: untouched")).to_be_visible()
+
+
 def test_the_tab_follows_a_rollout_through_all_channels(
     operator: Desk, stack: Stack, tmp_path: Path
 ) -> None:
@@ -289,3 +307,23 @@ def test_the_overview_names_every_definition_and_leads_to_its_newest_run(
     all_of_them.get_by_role("row", name=re.compile(DAG)).get_by_role("link").nth(1).click()
     operator.page.wait_for_url(re.compile("/plugin/rollout"))
     assert newest in operator.page.url.replace("%3A", ":").replace("%2B", "+")
+
+
+def test_an_operator_mends_the_cause_clears_the_first_channel_and_sees_it_finish(
+    operator: Desk, stack: Stack
+) -> None:
+    run = started(stack, {"change": "changes/audit-queue"})
+    tab = operator.open_tab(run)
+    where = tab.get_by_role("status").first
+    expect(where).to_contain_text("Failed, and rolled back", timeout=ROLLOUT)
+    expect(tab.get_by_text("clear playground.enter with downstream").first).to_be_visible()
+    SandboxAws(stack.aws_endpoint).clear_denials()
+    operator.page.goto(f"{operator.url}/dags/{DAG}/runs/{run}/tasks/playground.enter")
+    operator.page.get_by_role("button", name=re.compile("to clear$")).click()
+    dialog = operator.page.get_by_role("dialog")
+    expect(dialog.get_by_text("outcome", exact=True)).to_be_visible()
+    dialog.get_by_role("button", name="Confirm").click()
+    tab = operator.open_tab(run)
+    graduated = "Graduated from every channel"
+    expect(tab.get_by_role("status").first).to_contain_text(graduated, timeout=ROLLOUT)
+    assert stack.client("operator").run(DAG, run)["state"] in ("running", "success")
