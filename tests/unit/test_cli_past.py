@@ -187,6 +187,11 @@ def test_without_any_record_there_is_nothing_to_tell(capsys: pytest.CaptureFixtu
     assert answered(capsys) == {"runs": [], "unreadable": []}
     assert main(["report", "--json"]) == 0
     assert answered(capsys)["rollouts"] == []
+    for words in (["history"], ["report"]):
+        assert main(words) == 0
+        said = "".join(capsys.readouterr().out.split())
+        assert "norolloutisrecordedin" in said
+        assert "PHASED_ROLLOUT_RECORDSnamesanother" in said
 
 
 @pytest.mark.parametrize(

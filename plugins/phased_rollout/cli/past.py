@@ -14,7 +14,7 @@ from phased_rollout.errors import RecordError, RolloutError
 from phased_rollout.model.bypass import BypassTier
 from phased_rollout.model.past import PastRun, Share, Typical, figures_of, looked_back
 from phased_rollout.record_names import stamp
-from phased_rollout.records import RecordStore
+from phased_rollout.records import ENVIRONMENT, RecordStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,10 @@ def _row(shown: Json, run: PastRun) -> list[str]:
 
 
 def write_unreadable(past: Past) -> None:
-    """Name the runs whose records cannot be read."""
+    """Name the runs whose records cannot be read, and say when there are none at all."""
+    if not past.runs and not past.unreadable:
+        root = RecordStore.from_environment().root
+        write(f"no rollout is recorded in {root}; {ENVIRONMENT} names another record store")
     write(
         *(
             f"not readable: {one['run']} of {one['rollout']}: {one['why']}"
