@@ -6,6 +6,10 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 for name in [n for n in os.environ if n.startswith(("AIRFLOW", "AWS_", "PHASED_ROLLOUT_"))]:
     del os.environ[name]
@@ -21,3 +25,17 @@ os.environ |= {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+
+@pytest.fixture(scope="module")
+def stack_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give a folder for a running system; it is kept when a test of the module fails.
+
+    Not below pytest's own, which every session of pytest closes to other users again: PostgreSQL,
+    which never runs as root, would lose its files when a second one starts.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="phased-rollout-stack-"))
+    failed = request.session.testsfailed
+    yield folder
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder, ignore_errors=True)

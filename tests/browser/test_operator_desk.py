@@ -47,10 +47,10 @@ NASTY = "CVE-1 <b>bold</b> **strong** {{ 1 + 1 }} ``` [link](http://example.inva
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(stack_folder: Path) -> Iterator[Stack]:
     """Start the system as `make up` does, without the nightly run."""
     env = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
-    with Stack(tmp_path_factory.mktemp("desk") / "state", env=env) as stack:
+    with Stack(stack_folder / "state", env=env) as stack:
         seed_sandbox(stack)
         await_dag(stack.client("viewer"), DAG)
         yield stack

@@ -26,16 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, stack_folder: Path) -> Iterator[World]:
     """Start the system and let the scenarios of the collected tests act, all at once."""
     module = request.module
     collected = [i for i in request.session.items if getattr(i, "module", None) is module]
     names = {m.args[0] for i in collected for m in i.iter_markers("scenario")}
     wanted: list[Scenario] = [s for s in module.SCENARIOS if s.name in names]
-    folder = tmp_path_factory.mktemp("stack")
-    config = folder / "channels.yaml"
+    config = stack_folder / "channels.yaml"
     more = getattr(module, "FILE", {})
     write_config(config, {s.name: s.definition() for s in wanted}, **more)
     env = {
@@ -44,7 +41,7 @@ def world(
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         **getattr(module, "ENV", {}),
     }
-    with Stack(folder / "state", config=config, env=env) as stack:
+    with Stack(stack_folder / "state", config=config, env=env) as stack:
         aws = SandboxAws(stack.aws_endpoint)
         seed(aws, [a for s in wanted for a in s.accounts()], REGION, denied_account=None)
         aws.clear_calls()
