@@ -31,7 +31,7 @@ os.environ |= {
 def stack_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Give a folder for a running system; it is kept when a test of the module fails.
 
-    Not below pytest's own, which every session of pytest closes to other users again: PostgreSQL,
+    Not below pytest's own, which every run of pytest closes to other users again: PostgreSQL,
     which never runs as root, would lose its files when a second one starts.
     """
     folder = Path(tempfile.mkdtemp(prefix="phased-rollout-stack-"))

@@ -1,7 +1,7 @@
 """One Airflow for the integration tests of a module: their scenarios run in it side by side.
 
-A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, and ``FILE`` (what the file has
-beside them) are optional.
+A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, ``FILE`` (what the file has
+beside them) and ``LISTENER`` are optional.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def world(request: pytest.FixtureRequest, stack_folder: Path) -> Iterator[World]
         # The file stays as it is: parsing it again and again would only take the tasks' time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         **getattr(module, "ENV", {}),
+        **(module.LISTENER.listen() if hasattr(module, "LISTENER") else {}),
     }
     with Stack(stack_folder / "state", config=config, env=env) as stack:
         aws = SandboxAws(stack.aws_endpoint)
