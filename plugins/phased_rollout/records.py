@@ -218,6 +218,15 @@ class RolloutRecords:
             if entry.kind in kinds and channel in ("", entry.channel)
         ]
 
+    def latest(self, kind: Kind, *, channel: str) -> Any:
+        """Read the last record of a kind of a channel; None without any."""
+        names = [
+            name
+            for entry, name in self._entries(self.folder / "ledger")
+            if entry.kind is kind and entry.channel == channel
+        ]
+        return self.store.read(self.folder / "ledger" / names[-1]) if names else None
+
     def capture(self, state: TargetState, *, channel: str, target: str, at: datetime) -> None:
         """Keep what the target ran before, once: a later call changes nothing.
 

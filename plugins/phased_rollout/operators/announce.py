@@ -45,9 +45,7 @@ def graduate(rollout: Rollout, channel: str, *, reason: str, context: Any) -> No
         entered = records.ledger().last(Kind.ENTERED, channel=channel)
         history = records.of_targets(channel)
         planned = [t.name for t in rollout.plan.definition.channel(channel).targets]
-        verified = [
-            n for n in planned if history.last(Kind.VERIFIED, target=n) > max(entered, NEVER)
-        ]
+        verified = [n for n in planned if history.last(Kind.VERIFIED, target=n) > entered]
         metrics.time_in_channel(records.definition, channel, at - entered)
         _emit(rollout, channel, targets=verified, context=context)
         notice = notices.graduated(rollout.plan, channel, targets=verified, reason=reason)
@@ -93,7 +91,8 @@ def tell_failures(
 ) -> None:
     """Tell of each task that failed, as far as nobody was told.
 
-    Called by the callback, and again by the tasks of the rollback, because Airflow may not call it.
+    Called by the callback, and again by the verdict, because Airflow may not call it: once all is
+    restored, since no message may keep a rollback waiting.
 
     :param failures: records of kind ``failed``; unless given, all of the run
     """

@@ -82,6 +82,6 @@ def keep(
     records: RolloutRecords, observations: Iterable[Observation], *, channel: str, at: datetime
 ) -> None:
     """Record what was observed, unless that is how all was when it was recorded last."""
-    seen, found = records.details(Kind.OBSERVED, channel=channel), evidence_of(observations)
-    if not seen or [one[:3] for one in seen[-1]["evidence"]] != [one[:3] for one in found]:
+    seen, found = records.latest(Kind.OBSERVED, channel=channel), evidence_of(observations)
+    if seen is None or [one[:3] for one in seen["evidence"]] != [one[:3] for one in found]:
         records.add(Kind.OBSERVED, at=at, channel=channel, evidence=found)

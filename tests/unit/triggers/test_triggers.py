@@ -208,7 +208,8 @@ def test_what_a_soak_sees_is_recorded_when_it_changes_and_not_at_every_look(
     assert ["playground-1", "fake", "ok", "as the test says"] in first["evidence"]
     signal.health = Health.HARM
     first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
-    _, last = records.details(Kind.OBSERVED, channel="playground")
+    assert len(records.details(Kind.OBSERVED, channel="playground")) == 2
+    last = records.latest(Kind.OBSERVED, channel="playground")
     assert ["playground-1", "fake", "harm", "as the test says"] in last["evidence"]
 
 
