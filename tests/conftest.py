@@ -7,6 +7,8 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 for name in [n for n in os.environ if n.startswith(("AIRFLOW", "AWS_", "PHASED_ROLLOUT_"))]:
     del os.environ[name]
 
@@ -21,3 +23,14 @@ os.environ |= {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``pytest tests/contract`` look at the substrate of another package."""
+    parser.addoption(
+        "--harness",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="run the contract suite on this harness instead of the project's own",
+    )
