@@ -17,7 +17,8 @@ INVENTORIES = "phased_rollout.inventory"
 
 BUILT_IN = {
     SUBSTRATES: {
-        "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate"
+        "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate",
+        "kubernetes": "phased_rollout.substrates.kubernetes:KubernetesSubstrate",
     },
     SIGNALS: {"cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms"},
     INVENTORIES: {

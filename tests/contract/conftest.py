@@ -9,7 +9,10 @@ import pytest
 
 from tests.contract.harness import Harness
 
-BUILT_IN = {"cloudformation": "tests.contract.cloudformation:CloudFormationHarness"}
+BUILT_IN = {
+    "cloudformation": "tests.contract.cloudformation:CloudFormationHarness",
+    "kubernetes": "tests.contract.kubernetes:KubernetesHarness",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
