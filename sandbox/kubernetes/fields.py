@@ -61,7 +61,7 @@ def _step(item: Json, keys: tuple[str, ...]) -> str:
 
 def paths(value: Any, *, prefix: Path = (), field: str = "") -> Iterator[Path]:
     """The paths that somebody has who sets this: leaves, and items of lists that are maps."""
-    if _is_never_owned(prefix) and prefix != ("metadata",):
+    if _is_never_owned(prefix) and prefix != (".metadata",):
         return
     if isinstance(value, dict) and value:
         for name, inner in value.items():

@@ -50,7 +50,8 @@ class Pods:
         for extra in mine[count:]:
             self._cluster.drop(self._cluster.kind_of(extra), extra)
         for number in range(len(mine), count):
-            self._create(owner, f"{owner.content['metadata']['name']}-{revision}-{number}")
+            metadata = owner.content["metadata"]
+            self._create(owner, f"{metadata['name']}-{revision}-{metadata['uid'][:4]}{number}")
         for pod in self.of(owner):
             if pod.content["metadata"]["labels"][_HASH] == revision:
                 self._behave(pod, behaviour)

@@ -19,7 +19,7 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["substrates", "health", "inventory"],
     ["aws", "aws_errors", "claims", "debts", "locks"],
     ["records"],
-    ["changes", "config", "adapters", "recurrence", "sources", "storage"],
+    ["changes", "config", "adapters", "recurrence", "sources", "storage", "templates"],
     ["model"],
     ["errors"],
 ]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,6 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiClient, Configuration  # type: ignore[import-untyped]  # has no types
-from kubernetes.config.config_exception import ConfigException  # type: ignore[import-untyped]  # has no types
 
 from phased_rollout.errors import UnreachableError
 from phased_rollout.model.digest import digest_of
@@ -91,16 +91,9 @@ class Access:
         """Build a client of its own, whose configuration no other has."""
         hook = self._hook()
         try:
-            with _LOADING:
+            with _LOADING if hook.client_configuration is None else nullcontext():
                 return hook.get_conn()
-        except (
-            ConfigException,
-            AirflowException,
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-        ) as error:
+        except Exception as error:  # the loaders raise whatever a bad kubeconfig leads to
             # Its text may hold what the kubeconfig says.
             raise UnreachableError(
                 f"{self}: its kubeconfig cannot be used ({type(error).__name__}): mend it, or the "

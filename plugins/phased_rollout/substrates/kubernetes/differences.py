@@ -10,7 +10,7 @@ from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.substrates.kubernetes.manifests import CLAIM, DEFINITION, NAMESPACE
 from phased_rollout.substrates.kubernetes.owned import applied_by
 from phased_rollout.substrates.kubernetes.plan import Plan, Planned
-from phased_rollout.substrates.kubernetes.record import Entry
+from phased_rollout.substrates.kubernetes.record import OF_RECORD, Entry
 
 _SHOWN = 30  # fields of an object
 _LONGEST = 120  # characters of a value
@@ -81,6 +81,8 @@ def _irreversible(plan: Plan) -> Iterator[str]:
 def _plain(live: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what the server keeps, and status."""
     metadata = {k: v for k, v in live.get("metadata", {}).items() if k not in _KEPT_BY_SERVER}
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != OF_RECORD}
+    metadata["annotations"] = annotations or None
     return {**{k: v for k, v in live.items() if k != "status"}, "metadata": metadata}
 
 

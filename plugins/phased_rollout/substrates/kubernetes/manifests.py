@@ -108,6 +108,9 @@ def render(change: Change) -> Artifact:
     found: dict[tuple[str, ...], str] = {}
     manifests: list[Json] = []
     for file, text in sorted(change.files.items()):
+        if not file.endswith(FILES):
+            problems.append(f"{file}: unknown file: manifests end with {', '.join(FILES)}")
+            continue
         try:
             documents = list(_documents(file, text))
         except ChangeError as error:

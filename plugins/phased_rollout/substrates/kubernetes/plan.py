@@ -55,7 +55,7 @@ def made(keeper: Keeper, record: Record | None, manifests: Sequence[Json]) -> Pl
         try:
             planned.append(_asked(keeper, names, manifest))
         except RefusedError as error:
-            problems.append(_in_words(error))
+            problems.append(_in_words(error, manifest))
     if problems:
         raise RefusedError(f"{keeper.cluster.name} refuses the change: " + "\n".join(problems))
     wanted = {each.ref for each in planned}
@@ -71,10 +71,10 @@ def refuse_full(keeper: Keeper, plan: Plan) -> None:
         raise RefusedError("\n".join(f"{why}: take that away first, or keep it" for why in held))
 
 
-def _in_words(error: RefusedError) -> str:
+def _in_words(error: RefusedError, manifest: Mapping[str, Any]) -> str:
     if not isinstance(error, RefusedByClusterError):
         return str(error)
-    text = str(error)
+    text = f"{manifest['kind']} {manifest['metadata']['name']}: {error.said}"
     if "conflict with" in error.said or "conflicts with" in error.said:
         text += (
             ": the other manager owns these fields, and they are never taken by force: leave them "
@@ -152,7 +152,7 @@ def _asked(keeper: Keeper, names: _Names, manifest: Json) -> Planned:
     live = cluster.get(resource, ref.name, namespace)
     if live and live["metadata"].get("deletionTimestamp"):
         raise UnreachableError(f"{cluster.name}: {ref} is being deleted: wait until it is gone")
-    result = cluster.apply(resource, manifest, namespace, manager=keeper.manager, dry_run=True)
+    result = keeper.apply(resource, manifest, namespace, dry_run=True)
     return Planned(manifest, ref, live, result)
 
 

@@ -22,7 +22,10 @@ from phased_rollout.substrates.kubernetes.manifests import Ref
 
 Json = dict[str, Any]
 
-_OBJECTS, _PACKED = "objects", "objects.json.gz"
+OF_RECORD = "phased-rollout/record"
+"""Annotation of every object: of which record it is."""
+
+_PACKED = "objects.json.gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Record:
     """What the ConfigMap holds.
 
     :param digest: of what runs; empty when nothing of ours did before the attempt
-    :param at: when it was complete, ISO 8601 in UTC
+    :param at: when its manifests were sent, ISO 8601 in UTC
     """
 
     digest: str = ""
@@ -114,6 +117,11 @@ class Keeper:
     @property
     def manager(self) -> str:
         """The field manager of all that this record's changes apply."""
+        return f"phased-rollout-{self.namespace}-{self.name}"
+
+    @property
+    def config_map(self) -> str:
+        """The ConfigMap that holds the record."""
         return f"phased-rollout-{self.name}"
 
     def __str__(self) -> str:
@@ -121,7 +129,7 @@ class Keeper:
 
     def read(self) -> Record | None:
         """Give the record; None when there is none."""
-        found = self.cluster.get(self._resource(), self.manager, self.namespace)
+        found = self.cluster.get(self._resource(), self.config_map, self.namespace)
         if found is None:
             return None
         data, packed = found.get("data") or {}, found.get("binaryData") or {}
@@ -138,7 +146,7 @@ class Keeper:
             )
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise RefusedError(
-                f"{self}: the ConfigMap {self.manager} is damaged: bring it back as it was, or "
+                f"{self}: the ConfigMap {self.config_map} is damaged: bring it back as it was, or "
                 "delete it to begin anew, which leaves its objects alone"
             ) from error
 
@@ -149,7 +157,7 @@ class Keeper:
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": self.manager, "labels": {"phased-rollout": "record"}},
+            "metadata": {"name": self.config_map, "labels": {"phased-rollout": "record"}},
             "data": {
                 "digest": record.digest,
                 "at": record.at,
@@ -162,10 +170,26 @@ class Keeper:
 
     def delete(self) -> None:
         """Take the record away: nothing of ours runs."""
-        found = self.cluster.get(self._resource(), self.manager, self.namespace)
+        found = self.cluster.get(self._resource(), self.config_map, self.namespace)
         if found:
             uid = found["metadata"]["uid"]
-            self.cluster.delete(self._resource(), self.manager, self.namespace, uid=uid)
+            self.cluster.delete(self._resource(), self.config_map, self.namespace, uid=uid)
+
+    def apply(
+        self, resource: Any, manifest: Json, namespace: str, *, dry_run: bool = False
+    ) -> Json:
+        """Apply a manifest as this record's: no object is of two, and none is of ours unseen.
+
+        The annotation makes it so: a second record would be in conflict about it, and an object
+        of which a manifest sets nothing but the name is owned by it.
+        """
+        metadata = dict(manifest["metadata"])
+        mark = {OF_RECORD: f"{self.namespace}/{self.name}"}
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **mark}
+        marked = {**manifest, "metadata": metadata}
+        return self.cluster.apply(
+            resource, marked, namespace, manager=self.manager, dry_run=dry_run
+        )
 
     def _resource(self) -> Any:
         found = self.cluster.resource("v1", "ConfigMap")

@@ -83,7 +83,7 @@ def advance(work: Work, record: Record) -> Progress:
     removed = [entry for entry in attempt.entries if entry.leaves]
     kept = _remove(work, removed)
     if _until(lambda: not any(is_leaving(work.keeper, e) for e in removed)):
-        return _finish(work, entries, kept)
+        return _finish(work, entries, kept, at=attempt.since)
     return Progress(Outcome.WAITING, f"{work.keeper}: what it deletes is not gone yet")
 
 
@@ -130,14 +130,13 @@ def _applied(
 
 
 def _apply(work: Work, manifest: Json, ref: Ref) -> Json:
-    cluster, manager = work.keeper.cluster, work.keeper.manager
-    resource = cluster.resource(manifest["apiVersion"], ref.kind)
+    resource = work.keeper.cluster.resource(manifest["apiVersion"], ref.kind)
     if resource is None:  # a definition may be established before its kind is served
         raise UnreachableError(
             f"{work.keeper}: {manifest['apiVersion']} {ref.kind} is not served yet"
         )
     try:
-        return cluster.apply(resource, manifest, ref.namespace, manager=manager)
+        return work.keeper.apply(resource, manifest, ref.namespace)
     except RefusedByClusterError as error:
         if error.code == _MISSING and _is_defined(work.manifests, manifest):
             raise UnreachableError(str(error)) from error
@@ -224,7 +223,7 @@ def _remove(work: Work, removed: Sequence[Entry]) -> list[str]:
     return [why for why in kept if why]
 
 
-def _finish(work: Work, entries: Sequence[Entry], kept: Sequence[str]) -> Progress:
+def _finish(work: Work, entries: Sequence[Entry], kept: Sequence[str], *, at: str) -> Progress:
     """Write what runs now, and read it back."""
     keeper, wanted = work.keeper, work.wanted
     also = f"; kept: {'; '.join(kept)}" if kept else ""
@@ -233,9 +232,7 @@ def _finish(work: Work, entries: Sequence[Entry], kept: Sequence[str]) -> Progre
             keeper.delete()
         return Progress(Outcome.DONE, f"{keeper}: runs nothing, as before{also}")
     with work.mutation():
-        keeper.write(
-            Record(wanted.digest, tuple(work.manifests), tuple(entries), now().isoformat())
-        )
+        keeper.write(Record(wanted.digest, tuple(work.manifests), tuple(entries), at))
     state = state_of(keeper, keeper.read())
     if state.digest != wanted.digest:
         raise RefusedError(f"{keeper} does not run what was applied: {state.detail}")

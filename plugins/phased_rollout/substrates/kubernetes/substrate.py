@@ -163,12 +163,13 @@ class KubernetesSubstrate:
                 detail = f"it runs another: {record.digest[:12]}"
             raise RefusedError(f"{keeper} does not run the change: {detail}")
         for ref, (judgement, live) in _workloads(keeper, record).items():
+            if judgement.stage is Stage.COMPLETE:
+                continue
             why = words(keeper.cluster, live) if live else ""
             text = f"{keeper}: {ref}: {judgement.reason}" + (f": {why}" if why else "")
             if judgement.stage is Stage.FAILED:
                 raise RefusedError(text)
-            if judgement.stage is Stage.PROGRESSING:
-                raise UnreachableError(f"{text}: cannot be judged now")
+            raise UnreachableError(f"{text}: cannot be judged now")
         return state
 
     def restore(
