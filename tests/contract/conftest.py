@@ -10,6 +10,7 @@ import pytest
 from tests.contract.harness import Harness
 
 BUILT_IN = {
+    "folders": "tests.contract.folders:FoldersHarness",
     "cloudformation": "tests.contract.cloudformation:CloudFormationHarness",
     "kubernetes": "tests.contract.kubernetes:KubernetesHarness",
 }
