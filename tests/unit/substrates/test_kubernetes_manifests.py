@@ -87,6 +87,12 @@ def test_a_secret_without_data_is_fine() -> None:
     assert names(a_yaml=text) == ["one"]
 
 
+def test_what_generators_write_as_nothing_is_left_out() -> None:
+    plain = render(Change("x", {"a.yaml": ONE}))
+    text = ONE.replace("one", "one, creationTimestamp: null")
+    assert render(Change("x", {"a.yaml": text})) == plain
+
+
 def test_parameters_are_refused() -> None:
     assert "take no parameters: render them before" in problem(ONE, given={"a": "b"})
 

@@ -123,7 +123,7 @@ def render(change: Change) -> Artifact:
                 first = found.setdefault(_identity(manifest), where)
                 if first != where:
                     problems.append(f"{where}: the same object is in {first}: remove one")
-                manifests.append(manifest)
+                manifests.append(_without_nulls(manifest))
     if not manifests and not problems:
         problems.append("no manifest is in it: nothing would be rolled out")
     if problems:
@@ -137,6 +137,13 @@ def artifact(manifests: Sequence[Json]) -> Artifact:
     return Artifact(
         digest_of({"objects": sorted(map(canonical_json, objects))}), {"objects": objects}
     )
+
+
+def _without_nulls(manifest: Json) -> Json:
+    """Leave out what generators write as nothing: ``creationTimestamp: null``."""
+    given = manifest["metadata"].items()
+    metadata = {k: v for k, v in given if not (k in _OF_THE_SERVER and v is None)}
+    return {**manifest, "metadata": metadata}
 
 
 def _identity(manifest: Mapping[str, Any]) -> tuple[str, ...]:
@@ -199,7 +206,7 @@ def _problems(manifest: Any) -> Iterator[str]:
         why = ": generateName would make another object each time" if given else ": write it"
         yield f"metadata.name is missing{why}"
         return
-    if given_by_server := [key for key in _OF_THE_SERVER if key in metadata]:
+    if given_by_server := [key for key in _OF_THE_SERVER if metadata.get(key) is not None]:
         yield f"metadata has {', '.join(given_by_server)}, which the server sets: remove it"
     hook = (metadata.get("annotations") or {}).get("helm.sh/hook")
     if hook:
