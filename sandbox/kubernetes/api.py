@@ -112,7 +112,7 @@ def _written(
         if not http.query.get("fieldManager"):
             text = "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required"
             raise ApiError(422, "Invalid", text + " for apply patch")
-        force = http.query.get("force") == "true"
+        force = http.query.get("force", "").lower() == "true"
         found = cluster.apply(kind, place.namespace, place.name, content, force=force, **common)
         return 200, found
     if http.method == "PATCH":

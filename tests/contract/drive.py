@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -26,18 +26,29 @@ class KilledError(BaseException):
 
 
 class Guard:
-    """Counts the mutations; refuses, or kills the process, before or after a certain one."""
+    """Counts the mutations; refuses, or kills the process, after a certain number of them.
 
-    def __init__(self, *, refuses: bool = False, kills_after: int | None = None) -> None:
+    :param looks: at the target after each
+    """
+
+    def __init__(
+        self,
+        *,
+        refuses_after: int | None = None,
+        kills_after: int | None = None,
+        looks: Callable[[], Hashable] = lambda: None,
+    ) -> None:
         self.entered = 0
-        self._refuses, self._kills_after = refuses, kills_after
+        self.last_look: Hashable = None
+        self._refuses_after, self._kills_after, self._looks = refuses_after, kills_after, looks
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        if self._refuses:
+        if self.entered == self._refuses_after:
             raise GuardError("a rollback is armed")
         yield
         self.entered += 1
+        self.last_look = self._looks()
         if self.entered == self._kills_after:
             raise KilledError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -131,9 +132,24 @@ def test_another_change_does_not_verify(running: Driver) -> None:
 def test_nothing_is_changed_past_the_guard(running: Driver) -> None:
     before = running.read()
     with pytest.raises(GuardError, match="a rollback is armed"):
-        running.apply(running.harness.change("second"), token=AGAIN, guard=Guard(refuses=True))
+        running.apply(running.harness.change("second"), token=AGAIN, guard=Guard(refuses_after=0))
     assert running.read() == before
     assert running.harness.shown(running.target) == ("first", False)
+
+
+def test_no_mutation_is_done_past_the_guard(harness: Harness) -> None:
+    for number in range(1, MOST_MUTATIONS):
+        one = Driver(harness)
+        one.apply(harness.change("first", extra=True))
+        looks = partial(harness.trace, one.target)
+        guard = Guard(refuses_after=number, looks=looks)
+        try:
+            one.apply(harness.change("second"), token=AGAIN, guard=guard)
+        except GuardError:
+            assert looks() == guard.last_look
+        else:
+            return
+    raise AssertionError(f"more than {MOST_MUTATIONS} mutations")
 
 
 def test_what_was_previewed_is_applied(running: Driver) -> None:

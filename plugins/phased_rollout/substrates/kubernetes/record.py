@@ -32,7 +32,6 @@ _PACKED = "objects.json.gz"
 class Entry:
     """One object of the inventory.
 
-    :param uid: of the object that was applied; empty before that
     :param owned: fingerprint of what we owned of it when it was applied
     :param created: it was not there before we applied it first, so it is ours to delete
     :param leaves: the attempt takes it away
@@ -40,7 +39,6 @@ class Entry:
 
     ref: Ref
     api_version: str
-    uid: str = ""
     owned: str = ""
     created: bool = False
     leaves: bool = False

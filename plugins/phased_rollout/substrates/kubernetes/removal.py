@@ -35,8 +35,7 @@ def remove(keeper: Keeper, entry: Entry, *, gone: Set[Ref], restoring: bool) -> 
     if live is None or live["metadata"].get("deletionTimestamp"):
         return ""
     resource = keeper.cluster.resource(entry.api_version, entry.ref.kind)
-    anew = bool(entry.uid) and live["metadata"]["uid"] != entry.uid
-    if resource is None or anew or applied_by(live, keeper.manager) is None:
+    if resource is None or applied_by(live, keeper.manager) is None:
         return f"{entry.ref} is somebody else's by now"
     ref = entry.ref
     if not entry.created or others_apply(live, keeper.manager):

@@ -123,7 +123,6 @@ def _applied(
                 live = _apply(work, manifest, ref)
                 found[ref] = replace(
                     entries[ref],
-                    uid=live["metadata"]["uid"],
                     owned=fingerprint(live, keeper.manager),
                 )
     return found
