@@ -116,7 +116,7 @@ def _clashes(
         if other != manager
         for path in sorted(has & owned)
         if not path[-1].startswith(("k:", "v:"))
-        and look(stored.content, path) != look(wanted, path)
+        and look(wanted, path) not in ({}, look(stored.content, path))  # {} changes no map
     ]
 
 
