@@ -6,6 +6,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="MODULE:CLASS",
         help="run the contract suite on this harness instead of the project's own",
     )
+
+
+@pytest.fixture(scope="module")
+def stack_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give a folder for a running system; it is kept when a test of the module fails.
+
+    Not below pytest's own, which every run of pytest closes to other users again: PostgreSQL,
+    which never runs as root, would lose its files when a second one starts.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="phased-rollout-stack-"))
+    failed = request.session.testsfailed
+    yield folder
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder, ignore_errors=True)

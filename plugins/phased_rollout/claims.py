@@ -15,7 +15,8 @@ from airflow.sdk import ObjectStoragePath
 
 from phased_rollout.errors import RecordExistsError
 from phased_rollout.model.ledger import Kind
-from phased_rollout.records import RolloutRecords, safe_name
+from phased_rollout.record_names import safe_name
+from phased_rollout.records import RolloutRecords
 
 Claim = dict[str, str]
 """``{"target": name, "at": moment}``"""

@@ -29,6 +29,7 @@ from phased_rollout.model.definition import (
     OnFailure,
 )
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
+from phased_rollout.operators.announce import outlet
 from phased_rollout.operators.apply import ApplyOperator
 from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
@@ -59,26 +60,31 @@ def build_dags(source: config.Config | None = None) -> dict[str, DAG]:
 
     A task parses the Dag file again: then only its own Dag is built.
     """
-    wanted, task = get_parsing_context()
-    found = source or to_build(wanted, task=task)
+    wanted, _ = get_parsing_context()
+    found, why_not = (source, "") if source else to_build(wanted)
     base = str(Path(found.source).resolve().parent)
     dags = {}
     for name, definition in found.definitions.items():
         for dag_id in (name, name + EMERGENCY):
             if wanted in (None, dag_id):
-                dags[dag_id] = build_dag(definition, base=base, emergency=dag_id != name)
+                dags[dag_id] = build_dag(
+                    definition, base=base, emergency=dag_id != name, why_not=why_not
+                )
         if wanted in (None, name + CONTROL):
             dags[name + CONTROL] = build_control(definition)
     return dags
 
 
-def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> DAG:
+def build_dag(
+    definition: Definition, *, base: str, emergency: bool = False, why_not: str = ""
+) -> DAG:
     """Build the Dag of a definition: plan → preview → authorize → channels → outcome → rollback.
 
     The trigger rules are those of docs/adr/0002-wiring.md; each survived being disturbed.
 
     :param base: folder that a relative change is resolved against
     :param emergency: build the Dag for what cannot wait: it supersedes the regular rollout
+    :param why_not: why no rollout may begin; empty when one may
     """
     with DAG(
         dag_id=definition.name + (EMERGENCY if emergency else ""),
@@ -102,7 +108,9 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
         access_control=access_control(definition, emergency=emergency),
         doc_md=about_rollout(definition, emergency=emergency),
     ) as dag:
-        plan = PlanOperator(task_id="plan", planned=definition, base=base, emergency=emergency)
+        plan = PlanOperator(
+            task_id="plan", planned=definition, base=base, emergency=emergency, why_not=why_not
+        )
         preview = PreviewOperator(task_id="preview", definition=definition.name)
         authorize = AuthorizeOperator(
             task_id="authorize",
@@ -134,6 +142,7 @@ def build_dag(definition: Definition, *, base: str, emergency: bool = False) -> 
 
 def _channel(definition: Definition, channel: Channel) -> list[Task]:
     common = {"definition": definition.name}
+    graduation = outlet(definition.name, channel.name)
     with TaskGroup(channel.name, tooltip=summary(channel), doc_md=about_channel(channel)):
         enter = EnterOperator(
             task_id="enter",
@@ -158,10 +167,11 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             channel=channel.name,
             poke_interval=min(max(channel.soak / 10, SHORTEST_POKE), LONGEST_POKE),
             trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            outlets=[graduation],
             **common,
         )
         gate: BaseOperator = (
-            ApprovalGate(task_id="gate", channel=channel, **common)
+            ApprovalGate(task_id="gate", channel=channel, outlets=[graduation], **common)
             if channel.needs_approval
             else EmptyOperator(task_id="gate")
         )

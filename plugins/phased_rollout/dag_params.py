@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from phased_rollout.changes import templates_of
 from phased_rollout.config.source import is_remote, path_of
 from phased_rollout.model.bypass import BypassTier
 from phased_rollout.model.definition import Definition
@@ -106,5 +107,6 @@ def _changes(definition: Definition, *, base: Path) -> list[str]:
     """Name the changes to offer: those that lie beside the configured one."""
     usual = path_of(definition.change or "changes/name")
     beside = (base / ("changes/name" if is_remote(usual) else usual)).parent
-    found = {template.parent for template in beside.glob("*/template.*")}
+    wanted = templates_of(definition)[:1] or ("template.*",)
+    found = {template.parent for template in beside.glob(f"*/{wanted[0]}")}
     return sorted(str(f.relative_to(base) if f.is_relative_to(base) else f) for f in found)[:100]

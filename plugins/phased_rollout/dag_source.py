@@ -20,29 +20,32 @@ AFTERWARDS = timedelta(hours=1)
 """How long a rollout that has ended counts as under way: Airflow has yet to end its run."""
 
 
-def to_build(wanted: str | None, *, task: str | None) -> config.Config:
-    """Give what to build Dags of; raises ConfigError on a bad file that nothing stands in for.
+def to_build(wanted: str | None) -> tuple[config.Config, str]:
+    """Give what to build Dags of, and why that is not the file; raises ConfigError without any.
 
     A task of a rollout under way goes on with its plan when the file does not give its Dag any
-    more. The task ``plan`` always obeys the file.
+    more. A new rollout is refused by the task ``plan``, with that reason.
 
     :param wanted: the Dag that a task is about to run in; None when all are parsed
     """
-    in_flight = wanted is not None and task not in (None, "plan")
+    name, source = definition_of(wanted or ""), str(config.default_path().absolute())
     try:
         found = config.load()
-    except ConfigError:
-        if not in_flight:
-            planned = {} if wanted else under_way(now=datetime.now(UTC))
-            if not planned:
-                raise
-            return config.Config(_source(), planned)
-        found = config.Config(_source(), {})
-    name = definition_of(wanted or "")
-    if not in_flight or name in found.definitions:
-        return found
-    plan = RecordStore.from_environment().newest(name).plan()
-    return config.Config(found.source, {name: _as_in_the_file(plan)})
+    except ConfigError as error:
+        planned = _planned(name) if wanted else under_way(now=datetime.now(UTC))
+        if not planned:
+            raise
+        return config.Config(source, planned), str(error)
+    if wanted is None or name in found.definitions:
+        return found, ""
+    return config.Config(source, _planned(name)), f"{source}: rollouts: has no {name} any more"
+
+
+def _planned(name: str) -> dict[str, Definition]:
+    try:
+        return {name: _as_in_the_file(RecordStore.from_environment().newest(name).plan())}
+    except RecordError:
+        return {}
 
 
 def check_file() -> None:
@@ -83,7 +86,3 @@ def _as_in_the_file(plan: Plan) -> Definition:
         for c in plan.channels
     )
     return replace(plan.definition, channels=tuple(channels))
-
-
-def _source() -> str:
-    return str(config.default_path().absolute())

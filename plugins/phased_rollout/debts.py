@@ -18,7 +18,8 @@ from phased_rollout.errors import GuardError, RecordExistsError
 from phased_rollout.model.bypass import BypassTier
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan
-from phased_rollout.records import RolloutRecords, safe_name, stamp
+from phased_rollout.record_names import safe_name, stamp
+from phased_rollout.records import RolloutRecords
 
 _PAID = ".paid.json"
 

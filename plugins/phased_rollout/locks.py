@@ -13,7 +13,8 @@ from typing import Any, Self
 import psutil
 
 from phased_rollout.errors import LockedError, RecordExistsError
-from phased_rollout.records import RolloutRecords, safe_name
+from phased_rollout.record_names import safe_name
+from phased_rollout.records import RolloutRecords
 
 LEASE = timedelta(minutes=2)
 """Longer than one mutating call with its retries. A holder that died on another host, where that

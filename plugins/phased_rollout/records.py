@@ -7,6 +7,7 @@ Layout below the root, which is a local folder or object storage (``PHASED_ROLLO
     rollouts/<definition>/debts/<at>~<run>.json            see debts.py
     rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released
     rollouts/<definition>/runs/<run>/plan.json             the frozen plan
+    rollouts/<definition>/runs/<run>/told/<event>~<digest>.json  whom to tell was claimed
     rollouts/<definition>/runs/<run>/ledger/<at>~<kind>~<channel>~~<nonce>.json
     rollouts/<definition>/runs/<run>/before/<channel>/<rollbacks>/<target>.json
     rollouts/<definition>/runs/<run>/targets/<channel>/<at>~<kind>~<channel>~<target>~<nonce>.json
@@ -23,29 +24,30 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from airflow.sdk import ObjectStoragePath
 from pydantic import TypeAdapter
 
+from phased_rollout import metrics
 from phased_rollout.errors import RecordError, RecordExistsError
 from phased_rollout.model.change import Change
 from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.ledger import Entry, Kind, Ledger
 from phased_rollout.model.plan import Plan
 from phased_rollout.model.target_state import Artifact, TargetState
+from phased_rollout.record_names import safe_name, stamp
 from phased_rollout.storage import storage_at
 
 SCHEMA_VERSION = 1
 ENVIRONMENT = "PHASED_ROLLOUT_RECORDS"
 _PLAN = TypeAdapter(Plan)
 _CHANGE = TypeAdapter(Change)
-_TIME = "%Y%m%dT%H%M%S.%fZ"
 _COUNT_OF_FIELDS = 5
-_LONGEST_NAME = 150
+_KINDS = frozenset(Kind)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class RolloutRecords:
         name = f"{stamp(frozen.made_at)}~{safe_name(self.run_id)}.json"
         with contextlib.suppress(RecordExistsError):
             self.store.create(self.shared / "started" / name, {"run": self.run_id})
+            metrics.count("rollouts.started", self.definition)
         return frozen
 
     def plan(self) -> Plan:
@@ -186,6 +189,7 @@ class RolloutRecords:
             folder / name,
             {"at": at.isoformat(), "kind": kind, "channel": channel, "target": target, **details},
         )
+        metrics.recorded(kind, self.definition, channel)
 
     def hold(self, reason: str, *, at: datetime, channel: str) -> None:
         """Record why a channel holds, unless that is what was recorded last."""
@@ -254,11 +258,10 @@ class RolloutRecords:
     def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, str]]:
         for name in self.store.names(folder):
             parts = name.removesuffix(".json").split("~")
-            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in list(Kind):
+            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in _KINDS:
                 continue
-            at = datetime.strptime(parts[0], _TIME).replace(tzinfo=UTC)
-            entry = Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3]))
-            yield entry, name
+            at = datetime.fromisoformat(parts[0])
+            yield Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3])), name
 
 
 def _readable(value: dict[str, Any]) -> dict[str, Any]:
@@ -268,19 +271,6 @@ def _readable(value: dict[str, Any]) -> dict[str, Any]:
             f"a newer version of the product made it"
         )
     return value
-
-
-def stamp(at: datetime) -> str:
-    """Write a moment so that names sort by time."""
-    return at.astimezone(UTC).strftime(_TIME)
-
-
-def safe_name(name: str) -> str:
-    """Make a name fit for a path: no separator, no ``~``, no leading dot; raises RecordError."""
-    safe = quote(name, safe="").replace("~", "%7E").replace(".", "%2E")
-    if len(safe) > _LONGEST_NAME:
-        raise RecordError(f"{name[:40]}…: too long for the record store: use a shorter name")
-    return safe
 
 
 def _create_local(path: Path, data: bytes) -> None:

@@ -115,4 +115,11 @@ def print_access(stack: Stack, *, console: Console) -> None:
         console.print(f"sandbox AWS: {stack.aws_endpoint}")
     for user, password in users.items():
         console.print(f"  user {user:<9} password {password}", highlight=False, markup=False)
-    console.print(f"logs: {stack.state / 'logs'}   records: {stack.records}   end: make down")
+    console.print(f"logs: {stack.state / 'logs'}   end: make down", soft_wrap=True)
+    console.print(
+        "for phased-rollout history, report and debt: "
+        f"export PHASED_ROLLOUT_RECORDS=file://{stack.records}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from sandbox.aws.client import SandboxAws
 from sandbox.stack import Stack, wait_until
 from sandbox.stack.demo import await_dag, seed_sandbox
 
@@ -38,14 +41,16 @@ WORDS = ["enter", "apply", "soak", "health", "gate"]
 SECOND = 1000.0
 PATIENCE, ROLLOUT = 30 * SECOND, 300 * SECOND
 """Milliseconds, as Playwright counts: for a page on a busy machine, and for a whole rollout."""
+PICTURES = os.environ.get("SCREENSHOTS")
+"""The folder in which to keep pictures: docs/images to make those of the documentation anew."""
 NASTY = "CVE-1 <b>bold</b> **strong** {{ 1 + 1 }} ``` [link](http://example.invalid)"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(stack_folder: Path) -> Iterator[Stack]:
     """Start the system as `make up` does, without the nightly run."""
     env = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
-    with Stack(tmp_path_factory.mktemp("desk") / "state", env=env) as stack:
+    with Stack(stack_folder / "state", env=env) as stack:
         seed_sandbox(stack)
         await_dag(stack.client("viewer"), DAG)
         yield stack
@@ -106,6 +111,15 @@ class Desk:
         links = self.page.locator(f"a[data-testid][href^='/dags/{DAG}/tasks/']")
         return [text.strip() for text in links.all_inner_texts()]
 
+    def open_tab(self, run: str) -> sync_api.FrameLocator:
+        """Open the tab "Rollout" as a user does and give what is in it."""
+        self.page.goto(f"{self.url}/dags/{DAG}/runs/{run}")
+        self.page.get_by_role("link", name="Rollout", exact=True).click()
+        return self.page.frame_locator("iframe[title=Rollout]")
+
+    def keep_picture(self, name: str, folder: Path) -> None:
+        self.page.screenshot(path=Path(PICTURES or folder) / f"{name}.png")
+
 
 @contextmanager
 def sitting(browser: sync_api.Browser, stack: Stack, user: str) -> Iterator[Desk]:
@@ -140,6 +154,13 @@ def answerable(stack: Stack, run: str) -> bool:
     task = stack.client("operator").task_instance(DAG, run, "authorize")
     asked = task["state"] == "awaiting_input" and datetime.fromisoformat(task["start_date"])
     return bool(asked and datetime.now(UTC) - asked > timedelta(seconds=5))
+
+
+def started(stack: Stack, conf: dict[str, object]) -> str:
+    """Trigger a run as the form does, which unpauses the Dag; gives its id."""
+    client = stack.client("operator")
+    client.unpause(DAG)
+    return str(client.trigger(DAG, conf=conf)["dag_run_id"])
 
 
 def test_the_form_can_be_sent_as_it_is_and_offers_no_backfill(operator: Desk) -> None:
@@ -217,3 +238,92 @@ def test_a_bypass_is_put_to_a_person_word_for_word(
 
     expect(operator.state()).to_have_text("Failed", timeout=ROLLOUT)
     assert stack.client("operator").run(DAG, run)["state"] == "failed"
+
+
+def test_a_second_user_lets_a_destructive_change_on_which_fails_when_it_runs(
+    operator: Desk, approver: Desk, stack: Stack
+) -> None:
+    run = started(stack, {"change": "changes/metadpata"})
+    tab = operator.open_tab(run)
+    where = tab.get_by_role("status").first
+    expect(where).to_contain_text("authoriz", ignore_case=True, timeout=ROLLOUT)
+    assert wait_until(lambda: answerable(stack, run), timeout=ROLLOUT / SECOND, interval=0.5)
+    page = approver.page
+    page.goto(f"{approver.url}/dags/{DAG}/runs/{run}/tasks/authorize/required_actions")
+    expect(page.get_by_text("requested by operator, who may not authorize it")).to_be_visible()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(where).to_contain_text("Failed, and rolled back", timeout=ROLLOUT)
+    expect(tab.get_by_role("button", name="playground-1: restored")).to_be_visible()
+    expect(tab.get_by_role("button", name="test-1: untouched")).to_be_visible()
+
+
+def test_the_tab_follows_a_rollout_through_all_channels(
+    operator: Desk, stack: Stack, tmp_path: Path
+) -> None:
+    complaints: list[str] = []
+    operator.page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+    conf = {"change": "changes/longer-retention", "parameters": {"LogRetentionDays": 30}}
+    run = started(stack, conf)
+    tab = operator.open_tab(run)
+    where = tab.get_by_role("status").first
+    expect(where).to_contain_text("Soaks in infra", timeout=ROLLOUT)
+    expect(tab.get_by_role("button", name="test-1: healthy")).to_be_visible()
+    expect(tab.get_by_role("button", name="infra-1: soaking")).to_be_visible()
+    expect(tab.get_by_role("button", name="production-1: waiting")).to_be_visible()
+    operator.keep_picture("rollout-tab", tmp_path)
+    expect(where).to_contain_text("Graduated from every channel", timeout=ROLLOUT)
+    expect(tab.get_by_role("button", name="production-3: healthy")).to_be_visible()
+    assert complaints == []
+
+
+def test_the_tab_shows_what_failed_and_what_was_restored(
+    operator: Desk, stack: Stack, tmp_path: Path
+) -> None:
+    run = started(stack, {"change": "changes/audit-queue"})
+    tab = operator.open_tab(run)
+    where = tab.get_by_role("status").first
+    expect(where).to_contain_text("Failed, and rolled back", timeout=ROLLOUT)
+    culprit = tab.get_by_role("button", name=re.compile("^test-.: restored, after it failed"))
+    expect(culprit).to_have_count(1)
+    expect(tab.get_by_role("button", name="playground-1: restored")).to_be_visible()
+    culprit.focus()
+    operator.page.keyboard.press("Enter")
+    expect(tab.get_by_text("refused: ")).to_be_visible()
+    operator.keep_picture("rollout-tab-rolled-back", tmp_path)
+    tab.get_by_role("link", name="test.apply", exact=True).first.click()
+    operator.page.wait_for_url(re.compile(rf"/dags/{DAG}/runs/.*/tasks/test.apply"))
+
+
+def test_the_overview_names_every_definition_and_leads_to_its_newest_run(
+    operator: Desk, stack: Stack, tmp_path: Path
+) -> None:
+    operator.page.get_by_role("link", name="Rollouts", exact=True).click()
+    all_of_them = operator.page.frame_locator("iframe[title=Rollouts]")
+    expect(all_of_them.get_by_role("row", name=re.compile(DAG))).to_be_visible()
+    operator.page.emulate_media(color_scheme="dark")
+    expect(all_of_them.locator("html")).to_have_attribute("data-theme", "dark")
+    operator.keep_picture("overview", tmp_path)
+    newest = stack.client("operator").runs(DAG)[-1]["dag_run_id"]
+    all_of_them.get_by_role("row", name=re.compile(DAG)).get_by_role("link").nth(1).click()
+    operator.page.wait_for_url(re.compile("/plugin/rollout"))
+    assert newest in operator.page.url.replace("%3A", ":").replace("%2B", "+")
+
+
+def test_an_operator_mends_the_cause_clears_the_first_channel_and_sees_it_finish(
+    operator: Desk, stack: Stack
+) -> None:
+    run = started(stack, {"change": "changes/audit-queue"})
+    tab = operator.open_tab(run)
+    where = tab.get_by_role("status").first
+    expect(where).to_contain_text("Failed, and rolled back", timeout=ROLLOUT)
+    expect(tab.get_by_text("clear playground.enter with downstream").first).to_be_visible()
+    SandboxAws(stack.aws_endpoint).clear_denials()
+    operator.page.goto(f"{operator.url}/dags/{DAG}/runs/{run}/tasks/playground.enter")
+    operator.page.get_by_role("button", name=re.compile("to clear$")).click()
+    dialog = operator.page.get_by_role("dialog")
+    expect(dialog.get_by_text("outcome", exact=True)).to_be_visible()
+    dialog.get_by_role("button", name="Confirm").click()
+    tab = operator.open_tab(run)
+    graduated = "Graduated from every channel"
+    expect(tab.get_by_role("status").first).to_contain_text(graduated, timeout=ROLLOUT)
+    assert stack.client("operator").run(DAG, run)["state"] in ("running", "success")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -241,6 +242,22 @@ def test_a_bad_file_is_a_visible_import_error(
     assert "channels.yaml:2" in "".join(found.import_errors.values())
 
 
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [({}, ["changes/one"]), ({"stacks": [{"template": "net.yaml"}]}, ["changes/two"])],
+)
+def test_the_form_offers_the_changes_that_the_definition_can_roll_out(
+    tmp_path: Path, options: dict[str, Any], offered: list[str]
+) -> None:
+    for name, template in (("one", "template.yaml"), ("two", "net.yaml"), ("three", "notes.md")):
+        (tmp_path / "changes" / name).mkdir(parents=True)
+        (tmp_path / "changes" / name / template).touch()
+    definition = a_definition(change="changes/one")
+    substrate = replace(definition.substrate, options={**definition.substrate.options, **options})
+    params = build_dag(replace(definition, substrate=substrate), base=str(tmp_path)).params
+    assert params.get_param("change").schema["examples"] == offered
+
+
 def test_the_emergency_dag_has_the_same_tasks_and_no_schedule(bag: DagBag, dag: DAG) -> None:
     urgent = bag.dags["aws_accounts_emergency"]
     assert urgent.task_ids == dag.task_ids
@@ -249,3 +266,19 @@ def test_the_emergency_dag_has_the_same_tasks_and_no_schedule(bag: DagBag, dag: 
     assert {task.definition for task in urgent.tasks if hasattr(task, "definition")} == {
         "aws_accounts"
     }
+
+
+def test_only_what_records_a_graduation_may_make_an_asset_event(dag: DAG) -> None:
+    declared = {
+        task.task_id: [outlet.name for outlet in task.outlets] for task in dag.tasks if task.outlets
+    }
+    assert declared == {
+        f"{name}.health": [f"rollout://aws_accounts/{name}"]
+        for name in ("playground", "test", "infra", "production")
+    }
+
+
+def test_where_a_person_approves_the_gate_may_make_the_event() -> None:
+    dag = build_dag(a_definition(a_channel("playground", gate="approval")), base=".")
+    read = read_back(dag).task_dict["playground.gate"]
+    assert [outlet.name for outlet in read.outlets] == ["rollout://accounts/playground"]

@@ -1,7 +1,7 @@
 """One Airflow for the integration tests of a module: their scenarios run in it side by side.
 
-A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, and ``FILE`` (what the file has
-beside them) are optional.
+A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, ``FILE`` (what the file has
+beside them) and ``LISTENER`` are optional.
 """
 
 from __future__ import annotations
@@ -26,16 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, stack_folder: Path) -> Iterator[World]:
     """Start the system and let the scenarios of the collected tests act, all at once."""
     module = request.module
     collected = [i for i in request.session.items if getattr(i, "module", None) is module]
     names = {m.args[0] for i in collected for m in i.iter_markers("scenario")}
     wanted: list[Scenario] = [s for s in module.SCENARIOS if s.name in names]
-    folder = tmp_path_factory.mktemp("stack")
-    config = folder / "channels.yaml"
+    config = stack_folder / "channels.yaml"
     more = getattr(module, "FILE", {})
     write_config(config, {s.name: s.definition() for s in wanted}, **more)
     env = {
@@ -43,8 +40,9 @@ def world(
         # The file stays as it is: parsing it again and again would only take the tasks' time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         **getattr(module, "ENV", {}),
+        **(module.LISTENER.listen() if hasattr(module, "LISTENER") else {}),
     }
-    with Stack(folder / "state", config=config, env=env) as stack:
+    with Stack(stack_folder / "state", config=config, env=env) as stack:
         aws = SandboxAws(stack.aws_endpoint)
         seed(aws, [a for s in wanted for a in s.accounts()], REGION, denied_account=None)
         aws.clear_calls()

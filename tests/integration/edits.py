@@ -155,6 +155,9 @@ def spoilt(*, harm: bool) -> Callable[[World, Scenario], Story]:
         story.seen["errors"] = [e["stack_trace"] for e in world.operator.import_errors()]
         again = roll(world, scenario)
         story.states["begun while spoilt"] = again.state
+        story.errors["begun while spoilt"] = world.operator.last_error(
+            scenario.name, again.run_id, "plan"
+        )
         story.seen["running"] = world.running(scenario)
         world.together(lambda: mend(world))
         return story

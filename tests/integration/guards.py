@@ -12,7 +12,8 @@ from typing import Any
 
 from phased_rollout.model.ledger import Kind
 from sandbox.stack import PROJECT, ApiError, wait_until
-from tests.integration.disturbances import TWO, Story, ended_again, verdict
+from tests.integration.disturbances import TWO, Story, ended_again, refuse, verdict
+from tests.integration.listener import NOTIFY
 from tests.integration.scenarios import ASKING, THREE, Ended, change, roll
 from tests.integration.world import (
     CHANGES,
@@ -332,6 +333,12 @@ def flipped(world: World, scenario: Scenario) -> Story:
     return story
 
 
+def told(world: World, scenario: Scenario) -> Ended:
+    """Production refuses, and everybody who wants to know is told of all that happens."""
+    refuse(world, scenario, "production", 1)
+    return roll(world, scenario, change=change(REFUSED))
+
+
 POLICIES = {
     "standard": {"soak": "1h"},
     "light": {"soak": "2s"},
@@ -378,6 +385,7 @@ GUARDED = [
     ),
     Scenario("from_object_storage", 614, from_object_storage, TWO, 1),
     Scenario("partly_unchanged", 615, partly_unchanged, TWO, 1),
+    Scenario("told", 619, told, TWO, 1, {"notify": [NOTIFY]}),
     Scenario("flipped", 616, flipped, TWO, 1),
     Scenario("flipped_capped", 617, flipped, TWO, 1, {"max_destructive": 0}),
     Scenario(

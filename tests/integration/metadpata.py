@@ -142,11 +142,15 @@ def _good_edit(world: World, scenario: Scenario) -> Seen:
     rollouts[scenario.name]["change"] = str(changes / GOOD)
     targets = channel(rollouts[scenario.name], "playground")["targets"]
     targets.append({"name": "playground-9", "account": STRANGERS[0]})
-    versions = world.versions(scenario.name)
     write_config(world.config, rollouts)
     template = changes / GOOD / "template.yaml"
     template.write_text(template.read_text() + "# edited\n")
-    if not wait_until(lambda: world.versions(scenario.name) > versions, timeout=120, interval=1):
+
+    def taken() -> bool:
+        found = world.operator.request("GET", f"/dags/{scenario.name}/details")
+        return str(changes) in str(found["params"])
+
+    if not wait_until(taken, timeout=120, interval=1):
         raise TimeoutError("Airflow did not build the edited Dag")
     said = f"{len(world.operator.runs()) - runs} runs"
     return Seen("edited", said, world.aws.calls(after=before))

@@ -76,6 +76,7 @@ def test_a_rollout_goes_on_with_its_plan_while_the_file_cannot_be_used(world: Wo
 def test_a_rollout_that_begins_while_the_file_cannot_be_used_touches_nothing(world: World) -> None:
     scenario, story = BY_NAME["file_spoilt"], world.acted("file_spoilt")
     assert story.states["begun while spoilt"] == "failed"
+    assert f"nothing was touched:\n{world.config}:" in story.errors["begun while spoilt"]
     assert len(world.executed(*scenario.accounts())) == len(scenario.accounts())
 
 

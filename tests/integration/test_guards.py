@@ -8,11 +8,13 @@ import pytest
 
 from phased_rollout.model.ledger import Kind
 from tests.integration.guards import GUARDED, POLICIES
+from tests.integration.listener import Listener
 from tests.integration.world import NEW, OLD, REFUSED, RESTORED, Scenario, World
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 SCENARIOS = GUARDED
 FILE = {"policies": POLICIES}
+LISTENER = Listener()
 BY_NAME = {s.name: s for s in SCENARIOS}
 FIXED = f"{REFUSED} UPDATE_COMPLETE"
 """What an account runs that has the urgent fix."""
@@ -220,3 +222,22 @@ def test_a_cap_on_destructive_changes_refuses_what_nobody_may_authorize(world: W
     assert story.states == {"kept": "success", "dropped": "failed"}
     assert story.seen["mutations"] == []
     assert "max_destructive" in world.operator.last_error(scenario.name, story.run_id, "preview")
+
+
+@pytest.mark.scenario("told")
+def test_whoever_the_file_names_is_told_once_of_what_failed_and_what_to_do(world: World) -> None:
+    run = world.acted("told")
+    assert run.state == "failed"
+    heard = [one for one in LISTENER.heard if one["run"] == run.run_id]
+    events = [(one["event"], one["channel"]) for one in heard]
+    assert events == [
+        ("started", ""),
+        ("graduated", "playground"),
+        ("failed", "production"),
+        ("rolled_back", ""),
+    ]
+    failed, rolled_back = heard[2]["message"], heard[3]["message"]
+    assert "production-1" in failed
+    assert "service control policy" in failed
+    assert "playground-1" in rolled_back
+    assert "clear playground.enter with downstream" in rolled_back

@@ -16,7 +16,7 @@ pytestmark = [
 SCENARIOS = METADPATA
 ENV = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2"}
 SAID = {
-    "fewer accounts than at_least": "matches 2 active targets of the 3",
+    "fewer accounts than at_least": "(ou Production, at least 3) matches 2 active targets",
     "no account at all": "inventory organizations: knows no target at all",
     "a selector that matches nothing": "production: no target is in ou 'Production'",
     "an account twice in the answer": "changed while it was read",

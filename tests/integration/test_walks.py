@@ -74,6 +74,16 @@ def soak_began(world: World, scenario: Scenario, run: Ended, channel: str) -> li
 
 
 @pytest.mark.scenario("all_good")
+def test_each_graduation_is_an_asset_event_with_the_digest(world: World) -> None:
+    scenario, run = ended(world, "all_good")
+    found = world.operator.request("GET", "/assets/events?source_dag_id=all_good&limit=100")
+    events = sorted(found["asset_events"], key=lambda event: str(event["timestamp"]))
+    assert [e["uri"] for e in events] == [f"rollout://all_good/{c}" for c in CHANNELS]
+    digest = world.records(scenario, run.run_id).plan().change
+    assert {e["extra"]["digest"] for e in events} == {digest}
+
+
+@pytest.mark.scenario("all_good")
 def test_no_rollback_task_runs_after_a_good_rollout(world: World) -> None:
     scenario, run = ended(world, "all_good")
     states = world.states(scenario, run.run_id)

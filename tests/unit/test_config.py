@@ -247,9 +247,9 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             [
                 "6: rollouts.accounts.soak: unknown key: known here are access, "
                 "authorize_within, authorized_for, change, channels, decide_within, defaults, "
-                "description, emergency, four_eyes, inventory, max_destructive, on_failure, "
-                "pause_after_failures, policies_allowed, policy, retired, rollback, schedule, "
-                "signals, stuck_after, substrate, tags, timezone"
+                "description, emergency, four_eyes, inventory, max_destructive, notify, "
+                "on_failure, pause_after_failures, policies_allowed, policy, retired, rollback, "
+                "schedule, signals, stuck_after, substrate, tags, timezone"
             ],
         ),
         ("version: 1\n", "", ["1: version: missing: set it"]),

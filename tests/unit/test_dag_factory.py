@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from phased_rollout import config, dag_factory
 from phased_rollout.dag_source import check_file
-from phased_rollout.errors import ConfigError, RecordError
+from phased_rollout.errors import ConfigError
 from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.ledger import Kind
 from tests.builders import a_channel, a_definition
@@ -78,11 +80,15 @@ def test_a_run_in_flight_can_be_controlled_when_the_file_cannot_be_read(
 BAD = "version: 1\nrollouts: [\n"
 
 
-def test_the_task_plan_obeys_the_file_even_where_it_is_bad(file: Path, built: Build) -> None:
+@pytest.mark.parametrize("text", [BAD, FILE.replace("one", "renamed")])
+def test_no_rollout_begins_that_the_file_does_not_give(file: Path, built: Build, text: str) -> None:
     begin()
-    file.write_text(BAD)
-    with pytest.raises(ConfigError, match="not valid YAML"):
-        built("accounts", "plan")
+    file.write_text(text)
+    built("accounts", "plan")
+    plan = dag_factory.build_dags()["accounts"].get_task("plan")
+    run = SimpleNamespace(run_id="manual__2", conf={}, triggering_user_name="ann")
+    with pytest.raises(AirflowFailException, match=r"nothing was touched:\n.*channels.yaml:"):
+        plan.execute({"dag_run": run, "run_id": "manual__2", "params": {}})
 
 
 def test_while_a_rollout_is_under_way_a_bad_file_is_told_elsewhere_and_its_dags_stay(
@@ -128,6 +134,6 @@ def test_a_fleet_wide_run_keeps_the_approvals_of_its_dag(file: Path, built: Buil
 
 
 def test_a_bad_file_is_an_error_where_nothing_was_planned(file: Path, built: Build) -> None:
-    file.write_text("version: 1\nrollouts: [\n")
-    with pytest.raises(RecordError, match="no rollout of accounts is recorded"):
+    file.write_text(BAD)
+    with pytest.raises(ConfigError, match="not valid YAML"):
         built("accounts", "test.enter")

@@ -1,10 +1,12 @@
-"""The inventory of outcomes names tests that exist, and every slow one."""
+"""What the pages say is there: tests, keys, links."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,32 @@ def test_every_row_of_the_inventory_names_a_test() -> None:
     rows = [row for row in rows if not row.startswith("| what happens")]
     assert len(rows) > 30
     assert [row for row in rows if "`tests/" not in row] == []
+
+
+CONFIGURE = (ROOT / "docs/configure.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    missing = [x for x in links if "://" not in x and not (page.parent / x).exists()]
+    assert missing == []
+
+
+def keys_of(schema: Any) -> set[str]:
+    """Name all keys that a JSON schema knows, wherever they stand."""
+    if isinstance(schema, list):
+        return {key for each in schema for key in keys_of(each)}
+    if not isinstance(schema, dict):
+        return set()
+    named = schema.get("properties", {})
+    inner = {key for each in schema.values() for key in keys_of(each)}
+    return inner | (set(named) if isinstance(named, dict) else set())
+
+
+def test_every_key_of_channels_yaml_is_explained() -> None:
+    known = keys_of(json.loads((ROOT / "include/channels.schema.json").read_text()))
+    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", CONFIGURE))))
+    assert len(known) > 70
+    assert known - words == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from phased_rollout import changes, config, sources
+from phased_rollout.cli.planned import plan_as_json
 from phased_rollout.cli.tables import Json, write_held, write_plan
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.errors import ChangeError, RolloutError
@@ -80,7 +82,39 @@ def _parser() -> argparse.ArgumentParser:
     debt.add_argument("rollout", metavar="ROLLOUT", nargs="?", help="of one rollout only")
     debt.add_argument("--config", metavar="FILE", type=Path, help=where)
     debt.set_defaults(run=_debt, refuse=debt.error)
+
+    history = commands.add_parser(
+        "history", parents=[common], help="list past rollouts: when, what, who, how they ended"
+    )
+    history.add_argument("rollout", metavar="NAME", nargs="?", help="of one rollout only")
+    history.add_argument(
+        "--limit", metavar="N", type=_positive, default=20, help="newest N of each (default: 20)"
+    )
+    history.set_defaults(run=_history)
+
+    report = commands.add_parser(
+        "report", parents=[common], help="say how fast and how well rollouts go"
+    )
+    report.add_argument("rollout", metavar="NAME", nargs="?", help="of one rollout only")
+    report.add_argument(
+        "--since", metavar="AGE", type=_age, default="30d", help="such as 36h or 90d (default: 30d)"
+    )
+    report.set_defaults(run=_report)
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: write one from 1 on")
+    return int(text)
+
+
+def _age(text: str) -> timedelta:
+    found = re.fullmatch(r"([1-9]\d{0,4})([hdw])", text, re.ASCII)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: write one such as 36h, 30d or 8w")
+    unit = {"h": "hours", "d": "days", "w": "weeks"}[found[2]]
+    return timedelta(**{unit: int(found[1])})
 
 
 def _validate(arguments: argparse.Namespace) -> int:
@@ -93,6 +127,7 @@ def _validate(arguments: argparse.Namespace) -> int:
                 problems.extend(_lint(definition, change) if arguments.lint else [])
         except ChangeError as error:
             problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
+    problems.extend(_notifiers(found))
     if problems:
         raise ChangeError("\n".join(dict.fromkeys(problems)))
     rollouts = {
@@ -118,6 +153,20 @@ def _lint(definition: Definition, change: Change) -> Iterator[str]:
         yield f"{definition.name}: {problem}"
 
 
+def _notifiers(found: Config) -> Iterator[str]:
+    """Import the notifiers that the file names; none of them is while a Dag is parsed."""
+    for definition in found.definitions.values():
+        if not definition.notify:
+            continue
+        from phased_rollout import notify  # noqa: PLC0415 - takes Airflow, which is slow to import
+
+        for number, why in notify.problems_of(definition.notify).items():
+            of_rollout = ("rollouts", definition.name, "notify", number, "notifier")
+            of_file = ("defaults", "notify", number, "notifier")
+            what = f"{definition.notify[number].path} {why}"
+            yield config.problem_at(what, of_rollout, of_file, path=Path(found.source))
+
+
 def _later(definition: Definition) -> str:
     selecting = [channel.name for channel in definition.channels if channel.select]
     return f", and those found for {', '.join(selecting)} when a plan is made" if selecting else ""
@@ -139,7 +188,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         source = str(Path(arguments.change).absolute())
     if source is None:
         refuse(f"{definition.name} has no change of its own: name one with --change")
-    plan = _as_json(definition, _change(found, definition, source))
+    plan = plan_as_json(definition, _change(found, definition, source))
     if arguments.json:
         _write_json(plan)
     else:
@@ -170,6 +219,31 @@ def _debt(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write("nothing is owed\n")
     return PROBLEMS if debts else OK
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    # Reading records takes Airflow, which is slow to import.
+    from phased_rollout.cli import past  # noqa: PLC0415
+
+    found = past.past_of(arguments.rollout, limit=arguments.limit)
+    if arguments.json:
+        _write_json(past.history_as_json(found))
+    else:
+        past.write_history(found)
+    return PROBLEMS if found.unreadable else OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    # Reading records takes Airflow, which is slow to import.
+    from phased_rollout.cli import past  # noqa: PLC0415
+
+    since = datetime.now(UTC) - arguments.since
+    found = past.past_of(arguments.rollout, since=since)
+    if arguments.json:
+        _write_json(past.report_as_json(found, since=since))
+    else:
+        past.write_report(found, since=since)
+    return PROBLEMS if found.unreadable else OK
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -216,45 +290,6 @@ def _change(found: Config, definition: Definition, source: str) -> Change:
     if problems := changes.check_against(change, definition):
         raise ChangeError("\n".join(problems))
     return change
-
-
-def _as_json(definition: Definition, change: Change) -> Json:
-    soaks = sum((channel.soak for channel in definition.channels), timedelta())
-    return {
-        "rollout": definition.name,
-        "description": definition.description,
-        "schedule": definition.schedule,
-        "timezone": definition.timezone,
-        "policy": definition.policy,
-        "on_failure": definition.on_failure.value,
-        "rollback": definition.rollback_scope.value,
-        "change": {"name": change.name, "digest": change.digest, "about": change.description},
-        "shortest_seconds": int(soaks.total_seconds()),
-        "channels": [_channel_as_json(channel, change) for channel in definition.channels],
-    }
-
-
-def _channel_as_json(channel: Channel, change: Change) -> Json:
-    return {
-        "name": channel.name,
-        "soak_seconds": int(channel.soak.total_seconds()),
-        "gate": sorted(channel.gate),
-        "max_failed": channel.max_failed,
-        "waves": [[target.name for target in wave] for wave in channel.handed_out()],
-        "at_once": channel.waves_at_once,
-        "freeze": [str(window) for window in channel.freeze],
-        "on_hold": [target.hold_in_words for target in channel.on_hold],
-        **({"select": str(channel.select)} if channel.select else {}),
-        "parameters": {**change.parameters, **change.channels.get(channel.name, {})},
-        "targets": [
-            {
-                "name": target.name,
-                "address": dict(target.address),
-                "parameters": dict(change.targets.get(target.name, {})),
-            }
-            for target in channel.targets
-        ],
-    }
 
 
 def _write_json(value: Any) -> None:

@@ -26,8 +26,7 @@ def write_debts(debts: list[Json]) -> None:
     """Show them as a table."""
     rows = [
         [
-            debt["rollout"],
-            f"{debt['change_name']} ({debt['change'][:12]})",
+            f"{debt['rollout']}\n{debt['change_name']}\n{debt['change'][:12]}",
             debt["left_out"],
             debt["reason"],
             f"{debt['requested_by'] or 'the schedule'}, {debt['authorized_by'] or 'nobody'}",
@@ -35,4 +34,4 @@ def write_debts(debts: list[Json]) -> None:
         ]
         for debt in debts
     ]
-    write_table(["rollout", "change", "left out", "why", "asked, authorized", "due"], rows)
+    write_table(["rollout, change", "left out", "why", "asked, authorized", "due"], rows)

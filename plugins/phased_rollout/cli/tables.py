@@ -23,7 +23,7 @@ def write_held(held: list[Json]) -> None:
         for one in held
     ]
     write_table(["rollout", "channel", "target", "address"], rows)
-    _write(*(f"on hold in {one['rollout']}: {one['hold']}" for one in held if one["hold"]))
+    write(*(f"on hold in {one['rollout']}: {one['hold']}" for one in held if one["hold"]))
 
 
 def _position(one: Json) -> int:
@@ -40,25 +40,25 @@ def write_plan(plan: Json) -> None:
             f"{number}. {channel['name']}",
             "\n".join([*_few([target["name"] for target in channel["targets"]]), *_later(channel)]),
             _waves(channel),
-            _duration(channel["soak_seconds"]),
+            duration(channel["soak_seconds"]),
             " + ".join(channel["gate"]),
             "\n".join(_few(list(_parameters(channel)))),
         ]
         for number, channel in enumerate(plan["channels"], start=1)
     ]
-    _write(
+    write(
         f"{plan['rollout']}: {plan['description'] or 'no description'}",
         f"change {change['name']} ({change['digest'][:12]}): {change['about']}",
-        f"{runs}, takes at least {_duration(plan['shortest_seconds'])} (the sum of the soaks)",
+        f"{runs}, takes at least {duration(plan['shortest_seconds'])} (the sum of the soaks)",
         *([f"policy {plan['policy']}"] if plan["policy"] else []),
         f"on failure: {plan['on_failure']}, {plan['rollback']}",
     )
     write_table(["channel", "targets", "waves", "soak", "gate", "parameters"], rows)
     for channel in plan["channels"]:
-        _write(*(f"{channel['name']} is frozen in {window}" for window in channel["freeze"]))
-        _write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
+        write(*(f"{channel['name']} is frozen in {window}" for window in channel["freeze"]))
+        write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
     if any(_later(channel) for channel in plan["channels"]):
-        _write("Selected targets are found when a run makes its plan: nothing was asked for this.")
+        write("Selected targets are found when a run makes its plan: nothing was asked for this.")
 
 
 def _waves(channel: Json) -> str:
@@ -78,7 +78,8 @@ def _parameters(channel: Json) -> Iterator[str]:
             yield f"{target['name']}: {name}={value}"
 
 
-def _write(*lines: str) -> None:
+def write(*lines: str) -> None:
+    """Show lines of text."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
@@ -103,7 +104,8 @@ def _few(names: list[str]) -> list[str]:
     return names if more <= 1 else [*names[:_SHOWN], f"and {more} more"]
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
+    """Write seconds as people do: 1h30m."""
     words = ""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, length)

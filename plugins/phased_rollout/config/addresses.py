@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ValidationError
 
 from phased_rollout.config.clusters import ClusterTarget
-from phased_rollout.config.fields import WRITTEN
 from phased_rollout.config.kinds import AccountTarget, OtherTarget
 from phased_rollout.config.problems import shortened
+from phased_rollout.config.rules import WRITTEN
 
 _SHAPES: dict[str, type[BaseModel]] = {
     "cloudformation": AccountTarget,

@@ -133,6 +133,7 @@ def _definition(name: str, rollout: AnyRollout, file: File, *, base: Path) -> De
         ),
         inventory=_inventory(rollout.inventory, rollout, base) if rollout.inventory else None,
         retired=tuple(rollout.retired or ()),
+        notify=tuple(n.notifier_of() for n in _first(rollout.notify, defaults.notify, [])),
     )
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from phased_rollout.config.fields import Strict, matching
+from phased_rollout.config.fields import Strict
 from phased_rollout.config.kinds import Capability
+from phased_rollout.config.rules import Matching
 
 MAX_VALUE = 4096
 """CloudFormation's limit for the value of a parameter, in bytes."""
@@ -42,17 +43,17 @@ def parameter_text(value: Any) -> str:
 
 ParameterName = Annotated[
     str,
-    matching(r"[A-Za-z0-9]{1,255}", "cannot name a parameter: use letters and digits only"),
+    Matching(r"[A-Za-z0-9]{1,255}", "cannot name a parameter: use letters and digits only"),
 ]
 Parameters = dict[ParameterName, Annotated[str, BeforeValidator(parameter_text)]]
 TagKey = Annotated[
     str,
-    matching(
+    Matching(
         r"(?!aws:)[\w\s.:/=+@-]{1,128}",
         "cannot be a tag's key: use letters, digits and .:/=+@-_, at most 128, not aws:…",
     ),
 ]
-TagValue = Annotated[str, matching(r"(?s).{0,256}", "is too long for a tag: use at most 256")]
+TagValue = Annotated[str, Matching(r"(?s).{0,256}", "is too long for a tag: use at most 256")]
 
 
 class Overrides(Strict):

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from phased_rollout.config.document import Document
-from phased_rollout.config.fields import WRITTEN
 from phased_rollout.config.nodes import Ambiguous, Node, misread
 from phased_rollout.config.problems import Path, Problems, did_you_mean, shortened
+from phased_rollout.config.rules import WRITTEN
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

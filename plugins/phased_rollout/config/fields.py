@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from phased_rollout.config.problems import did_you_mean
+from phased_rollout.config.rules import WRITTEN, Matching, NotNull
 from phased_rollout.model.definition import (
     CONTROL,
     EMERGENCY,
@@ -30,9 +31,6 @@ from phased_rollout.model.definition import (
     OnFailure,
     RollbackScope,
 )
-
-# In a ValueError's text this stands for the value as it is written in the file.
-WRITTEN = "{written}"
 
 RESERVED_CHANNELS = frozenset(
     {"plan", "preview", "authorize", "outcome", "rollback"}
@@ -64,29 +62,6 @@ class Strict(BaseModel):
         return data
 
 
-def matching(pattern: str, mend: str) -> AfterValidator:
-    """Accept text that matches as a whole."""
-    compiled = re.compile(pattern, re.ASCII)
-
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(f"{WRITTEN} {mend}")
-        return text
-
-    return AfterValidator(check)
-
-
-def filled(mend: str) -> BeforeValidator:
-    """Refuse a mapping or list that is null or empty."""
-
-    def check(value: Any) -> Any:
-        if value is None or value in ([], {}):
-            raise ValueError(f"{'has no value' if value is None else 'is empty'}: {mend}")
-        return value
-
-    return BeforeValidator(check)
-
-
 def choice(kinds: type[StrEnum]) -> Callable[[Any], StrEnum]:
     """Accept one of an enumeration's words."""
 
@@ -98,12 +73,6 @@ def choice(kinds: type[StrEnum]) -> Callable[[Any], StrEnum]:
         return kinds(value)
 
     return check
-
-
-def _not_null(value: Any) -> Any:
-    if value is None:
-        raise ValueError("has no value: give it one, or remove the key")
-    return value
 
 
 def _not_blank(text: str) -> str:
@@ -201,7 +170,7 @@ def _channel_name(text: str) -> str:
     return text
 
 
-Maybe = Annotated[T | None, BeforeValidator(_not_null)]
+Maybe = Annotated[T | None, NotNull()]
 """A key that may be left out, but not be left empty."""
 
 Positive = Annotated[int, Field(ge=1)]
@@ -220,7 +189,11 @@ Gate = Annotated[
         {
             "anyOf": [
                 {"enum": [kind.value for kind in GateKind]},
-                {"type": "array", "items": {"enum": [kind.value for kind in GateKind]}},
+                {
+                    "type": "array",
+                    "items": {"enum": [kind.value for kind in GateKind]},
+                    "minItems": 1,
+                },
             ]
         }
     ),
@@ -232,10 +205,12 @@ AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 
-Text = Annotated[str, AfterValidator(_not_blank)]
+Text = Annotated[
+    str, AfterValidator(_not_blank), WithJsonSchema({"type": "string", "minLength": 1})
+]
 DagName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}",
         "cannot name a Dag: use letters, digits, '_', '-' and '.', at most 200",
     ),
@@ -243,7 +218,7 @@ DagName = Annotated[
 ]
 ChannelName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}",
         "cannot name a channel: use letters, digits, '_' and '-', at most 100",
     ),
@@ -251,14 +226,14 @@ ChannelName = Annotated[
 ]
 PolicyName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}",
         "cannot name a policy: use letters, digits, '_' and '-', at most 100",
     ),
 ]
 TargetName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}",
         "cannot name a target: use letters, digits, '_', '-' and '.', at most 100",
     ),

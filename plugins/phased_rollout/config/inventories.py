@@ -16,17 +16,7 @@ from pydantic import (
 )
 
 from phased_rollout.adapters import INVENTORIES
-from phased_rollout.config.fields import (
-    WRITTEN,
-    Maybe,
-    Positive,
-    Strict,
-    TargetName,
-    Text,
-    choice,
-    filled,
-    matching,
-)
+from phased_rollout.config.fields import Maybe, Positive, Strict, TargetName, Text, choice
 from phased_rollout.config.kinds import (
     OTHER,
     AccountId,
@@ -38,13 +28,14 @@ from phased_rollout.config.kinds import (
     known_in,
     shape_of,
 )
+from phased_rollout.config.rules import WRITTEN, Filled, Matching
 from phased_rollout.model.selection import Unlisted
 
 InventoryKind = Annotated[str, known_in(INVENTORIES)]
 UnlistedPolicy = Annotated[Unlisted, BeforeValidator(choice(Unlisted))]
 Pointer = Annotated[
     str,
-    matching(
+    Matching(
         r"[^.\s]+(\.[^.\s]+)*",
         "is no path into an answer: write keys with dots between them, such as metadata.name",
     ),
@@ -110,10 +101,10 @@ class RegistryHttp(Strict, InventorySettings):
     path: Annotated[Text, AfterValidator(_relative)]
     items: Maybe[Pointer] = None
     name: Pointer
-    address: Annotated[dict[Text, Pointer], filled("say where the parts of an address are")]
+    address: Annotated[dict[Text, Pointer], Filled("say where the parts of an address are")]
     labels: Maybe[Pointer | dict[Text, Pointer]] = None
     state: Maybe[Pointer] = None
-    active: Maybe[Annotated[list[Text], filled("name the states that mean active")]] = None
+    active: Maybe[Annotated[list[Text], Filled("name the states that mean active")]] = None
     next: Maybe[Pointer] = None
 
     @model_validator(mode="after")
@@ -148,8 +139,8 @@ AnyInventory = Annotated[
 class SelectSettings(Strict):
     """Which targets of the inventory are a channel's. Never all of them by saying nothing."""
 
-    ou: Maybe[Annotated[list[Text], filled("name at least one organizational unit")]] = None
-    labels: Maybe[Annotated[dict[Text, str], filled("name at least one label")]] = None
+    ou: Maybe[Annotated[list[Text], Filled("name at least one organizational unit")]] = None
+    labels: Maybe[Annotated[dict[Text, str], Filled("name at least one label")]] = None
     at_least: Maybe[Positive] = None
     hold: Maybe[dict[TargetName, HoldSettings]] = None
 
@@ -164,7 +155,7 @@ class RegistryEntry(Strict):
     """A target in a registry file."""
 
     name: TargetName
-    address: Annotated[dict[Text, Text], filled("say where the target is")]
+    address: Annotated[dict[Text, Text], Filled("say where the target is")]
     state: Text = "ACTIVE"
     labels: dict[Text, str] = Field(default_factory=dict)
     ou: list[Text] = Field(default_factory=list)
@@ -173,4 +164,4 @@ class RegistryEntry(Strict):
 class Registry(Strict):
     """The shape of a registry file."""
 
-    targets: Annotated[list[RegistryEntry], filled("name at least one target")]
+    targets: Annotated[list[RegistryEntry], Filled("name at least one target")]

@@ -9,42 +9,34 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
-from phased_rollout.config.fields import (
-    WRITTEN,
-    Day,
-    Maybe,
-    Strict,
-    TargetName,
-    Text,
-    filled,
-    matching,
-)
+from phased_rollout.config.fields import Day, Maybe, Strict, TargetName, Text
 from phased_rollout.config.problems import did_you_mean
+from phased_rollout.config.rules import WRITTEN, Filled, Matching
 
 OTHER = "kind=other"
 
-AccountId = Annotated[str, matching(r"\d{12}", "is no account id: write its 12 digits in quotes")]
+AccountId = Annotated[str, Matching(r"\d{12}", "is no account id: write its 12 digits in quotes")]
 Region = Annotated[
     str,
-    matching(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", "is no region: write one such as eu-central-1"),
+    Matching(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", "is no region: write one such as eu-central-1"),
 ]
 StackName = Annotated[
     str,
-    matching(
+    Matching(
         r"[A-Za-z][A-Za-z0-9-]{0,127}",
         "is no stack name: begin with a letter; letters, digits and '-', at most 128",
     ),
 ]
 Role = Annotated[
     str,
-    matching(
+    Matching(
         r"(arn:aws[a-z-]*:iam::(\d{12}|\{account\}):role/)?([\w+=,.@{}-]+/)*[\w+=,.@{}-]{1,80}",
         "is no IAM role: write its name, such as phased-rollout, or its ARN",
     ),
 ]
 TemplateFile = Annotated[
     str,
-    matching(
+    Matching(
         r"(?!change\.)[A-Za-z0-9_][\w.-]{0,99}\.(yaml|yml|json)",
         "is no template's file name: write one such as network.yaml, of a file in the change's "
         "folder",
@@ -52,7 +44,7 @@ TemplateFile = Annotated[
 ]
 Bucket = Annotated[
     str,
-    matching(
+    Matching(
         r"([a-z0-9.-]|\{account\}|\{region\}){3,63}",
         "is no bucket name: write small letters, digits, '.' and '-', {account} and {region}",
     ),
@@ -60,15 +52,15 @@ Bucket = Annotated[
 Capability = Literal["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 ConnectionId = Annotated[
     str,
-    matching(r"[\w#!()\-.:/\\]{1,250}", "is no connection id of Airflow: correct it"),
+    Matching(r"[\w#!()\-.:/\\]{1,250}", "is no connection id of Airflow: correct it"),
 ]
 ExternalId = Annotated[
     str,
-    matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
+    Matching(r"[\w+=,.@:/-]{2,1224}", "is no external id: 2 to 1224 letters, digits and +=,.@:/-_"),
 ]
 RoleArn = Annotated[
     str,
-    matching(
+    Matching(
         r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}",
         "is no role's ARN: write one such as arn:aws:iam::111122223333:role/hub",
     ),
@@ -76,7 +68,7 @@ RoleArn = Annotated[
 
 RuleId = Annotated[
     str,
-    matching(
+    Matching(
         r"[EW]\d{1,4}",
         "is no rule of cfn-lint: write one such as E3002, or E30 for all that begin so",
     ),
@@ -185,7 +177,7 @@ class OneOfStacks(Strict):
 class LintSettings(Strict):
     """What cfn-lint finds and is not heeded."""
 
-    ignore: Annotated[list[RuleId], filled("name the rules, or remove the key")]
+    ignore: Annotated[list[RuleId], Filled("name the rules, or remove the key")]
 
 
 class CloudFormation(Strict):
@@ -206,7 +198,7 @@ class CloudFormation(Strict):
     connection: ConnectionId
     role: Role
     stack: Maybe[StackName] = None
-    stacks: Maybe[Annotated[list[OneOfStacks], filled("name at least one stack")]] = None
+    stacks: Maybe[Annotated[list[OneOfStacks], Filled("name at least one stack")]] = None
     region: Maybe[Region] = None
     external_id: Maybe[ExternalId] = None
     bucket: Maybe[Bucket] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from phased_rollout.adapters import SIGNALS, SUBSTRATES
 from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
@@ -25,7 +25,6 @@ from phased_rollout.config.fields import (
     TargetName,
     Text,
     TimeZone,
-    filled,
 )
 from phased_rollout.config.inventories import AnyInventory, SelectSettings
 from phased_rollout.config.kinds import (
@@ -38,6 +37,8 @@ from phased_rollout.config.kinds import (
     OtherTarget,
     shape_of,
 )
+from phased_rollout.config.notifiers import NotifySettings
+from phased_rollout.config.rules import Filled
 from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.windows import WindowSettings
 
@@ -127,7 +128,8 @@ class RolloutSettings(Strict):
     stuck_after: Maybe[Duration] = None
     access: Maybe[dict[Text, AccessWord]] = None
     policy: Maybe[Text] = None
-    policies_allowed: Maybe[Annotated[list[Text], filled("name at least one policy")]] = None
+    policies_allowed: Maybe[Annotated[list[Text], Filled("name at least one policy")]] = None
+    notify: Maybe[list[NotifySettings]] = None
 
 
 class Defaults(ChannelSettings, RolloutSettings):
@@ -137,10 +139,14 @@ class Defaults(ChannelSettings, RolloutSettings):
 class Channel(ChannelSettings, Generic[TargetT]):
     """An ordered risk class of targets."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["targets"]}, {"required": ["select"]}]}
+    )
+
     name: ChannelName
     signals: Maybe[list[Signal]] = None
-    targets: Annotated[list[TargetT] | None, filled("name at least one target")] = None
-    select: Annotated[SelectSettings | None, filled("say which targets: by ou or labels")] = None
+    targets: Annotated[list[TargetT] | None, Filled("name at least one target")] = None
+    select: Annotated[SelectSettings | None, Filled("say which targets: by ou or labels")] = None
 
 
 class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
@@ -155,7 +161,7 @@ class Rollout(RolloutSettings, Generic[SubstrateT, TargetT]):
     inventory: Maybe[AnyInventory] = None
     retired: Maybe[list[TargetName]] = None
     defaults: ChannelSettings = ChannelSettings()
-    channels: Annotated[list[Channel[TargetT]], filled("name at least one channel")]
+    channels: Annotated[list[Channel[TargetT]], Filled("name at least one channel")]
 
 
 def _shape(raw: Any) -> str:
@@ -177,4 +183,4 @@ class File(Strict):
     version: Literal[1]
     defaults: Defaults = Defaults()
     policies: dict[PolicyName, Policy] = Field(default_factory=dict)
-    rollouts: Annotated[dict[DagName, AnyRollout], filled("name at least one rollout")]
+    rollouts: Annotated[dict[DagName, AnyRollout], Filled("name at least one rollout")]

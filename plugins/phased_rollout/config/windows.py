@@ -9,8 +9,9 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from phased_rollout import recurrence
-from phased_rollout.config.fields import WRITTEN, Duration, Maybe, Strict, Text, TimeZone
+from phased_rollout.config.fields import Duration, Maybe, Strict, Text, TimeZone
 from phased_rollout.config.problems import Path
+from phased_rollout.config.rules import WRITTEN
 from phased_rollout.model.definition import Config
 from phased_rollout.model.windows import FreezeWindow
 

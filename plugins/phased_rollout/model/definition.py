@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from phased_rollout.model.notifier import Notifier
 from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.windows import FreezeWindow
 
@@ -213,6 +214,7 @@ class Definition:
     :param policies: what a run may choose instead: by name, the conduct of each channel in order
     :param inventory: checks the targets that are named, and finds those that are selected
     :param retired: names of targets that are meant to be gone
+    :param notify: whom its rollouts tell
     """
 
     name: str
@@ -240,6 +242,7 @@ class Definition:
     policies: Mapping[str, tuple[Conduct, ...]] = field(default_factory=dict)
     inventory: Inventory | None = None
     retired: tuple[str, ...] = ()
+    notify: tuple[Notifier, ...] = ()
 
     @property
     def shape(self) -> list[str]:

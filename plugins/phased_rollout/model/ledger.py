@@ -38,6 +38,7 @@ class Kind(StrEnum):
     UNCHANGED = "unchanged"
     APPLIED = "applied"
     HELD = "held"
+    OBSERVED = "observed"
     FAILED = "failed"
     HEALTHY = "healthy"
     APPROVED = "approved"

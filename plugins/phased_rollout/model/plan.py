@@ -180,11 +180,19 @@ def how_to_retry(plan: Plan, *, task: str) -> str:
 
     :param task: the task that tries again, e.g. ``test.apply``; before a rollback only
     """
-    channel = task.partition(".")[0]
-    one = plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL
-    first = channel if one else next(n for n in plan.names if not plan.is_bypassed(n))
-    after = f"after the rollback, clear {first}.enter with downstream to apply it again from there"
+    again = again_after_rollback(plan, channel=task.partition(".")[0])
+    after = f"after the rollback, {again}"
     if plan.definition.on_failure is OnFailure.HOLD:
         before = f"clear {task} with downstream before rollback.decide is answered"
         return f"to try again, {before}; {after}"
     return f"to try again: {after}"
+
+
+def again_after_rollback(plan: Plan, *, channel: str) -> str:
+    """Tell what to clear once the rollback has ended.
+
+    :param channel: the one that failed
+    """
+    one = plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL
+    first = channel if one else next(n for n in plan.names if not plan.is_bypassed(n))
+    return f"clear {first}.enter with downstream to apply it again from there"

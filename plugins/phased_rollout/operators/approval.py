@@ -15,6 +15,7 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import shown
 from phased_rollout.model.plan import Plan, describe, how_to_retry
 from phased_rollout.operators.about import fenced
+from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.base import now
 from phased_rollout.operators.question import NOBODY, Question, user_of
 from phased_rollout.operators.tolerance import is_mended
@@ -160,7 +161,7 @@ class ApprovalGate(RecordedApproval):
         mend = f"clear {self.channel}.health with downstream"
         _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
         if self.already(rollout, asked=Kind.HEALTHY, yes=Kind.APPROVED, channel=self.channel):
-            return self._graduate(rollout)
+            return self._graduate(rollout, context)
         return self.put(context)
 
     def body_of(self, rollout: Rollout) -> str:
@@ -197,10 +198,11 @@ class ApprovalGate(RecordedApproval):
         if user is None:
             return None
         rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
-        return self._graduate(rollout)
+        return self._graduate(rollout, context)
 
-    def _graduate(self, rollout: Rollout) -> str:
-        rollout.records.add(Kind.GRADUATED, at=now(), channel=self.channel)
+    def _graduate(self, rollout: Rollout, context: Any) -> str:
+        user = rollout.records.details(Kind.APPROVED, channel=self.channel)[-1]["user"]
+        graduate(rollout, self.channel, reason=f"approved by {user}", context=context)
         return f"{self.channel} graduated"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from phased_rollout.errors import RecordError
 from phased_rollout.model.definition import OnFailure, definition_of
 from phased_rollout.model.ledger import Kind
+from phased_rollout.operators.announce import tell_failures
 from phased_rollout.records import RecordStore, RolloutRecords
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ def record_and_arm(context: Any) -> None:
     at = datetime.now(UTC)
     if channel != "rollback" and _rolls_back(records):
         records.add(Kind.ARMED, at=at, reason=f"{ti.task_id}: {reason}")
-    records.add(
-        Kind.FAILED, at=at, channel=channel, task=ti.task_id, reason=reason, attempt=attempt
-    )
+    failure = {"task": ti.task_id, "reason": reason, "attempt": attempt}
+    records.add(Kind.FAILED, at=at, channel=channel, **failure)
     log.error("%s failed: %s", ti.task_id, reason)
+    tell_failures(records, context, [{**failure, "at": at.isoformat()}])
 
 
 def _rolls_back(records: RolloutRecords) -> bool:

@@ -11,6 +11,12 @@ from phased_rollout.debts import owe, pay
 from phased_rollout.errors import GuardError, PausedError, RecordError
 from phased_rollout.model.guards import channels_to_restore, may_finish
 from phased_rollout.model.ledger import Kind
+from phased_rollout.operators.announce import (
+    tell_debts,
+    tell_finished,
+    tell_lost_failure,
+    tell_rolled_back,
+)
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.restore import Failures, in_words, restore
 from phased_rollout.operators.shape import hold_until_its_turn, hold_while_edited
@@ -44,7 +50,9 @@ class OutcomeOperator(RolloutOperator):
         excepted = [n for c in plan.names for n in sorted(failed_targets(rollout, c))]
         exceptions = f" with {len(excepted)} exceptions: {', '.join(excepted)}" if excepted else ""
         held = [f"\non hold: {t.hold_in_words}" for c in plan.channels for t in c.on_hold]
-        return f"{plan.change_name} ({plan.change[:12]}) graduated{exceptions}{''.join(held)}"
+        said = f"{plan.change_name} ({plan.change[:12]}) graduated{exceptions}{''.join(held)}"
+        tell_finished(rollout, said=said, context=context)
+        return said
 
 
 class VerdictOperator(RolloutOperator):
@@ -56,14 +64,15 @@ class VerdictOperator(RolloutOperator):
 
     def execute(self, context: Any) -> str:
         """Return only when the run is complete in the records; else restore, and fail."""
-        return self._judge(self.rollout(context), begun=now(), failed={})
+        return self._judge(context, begun=now(), failed={})
 
     def resume(self, context: Any, event: Any, begun: str, failed: Failures) -> str:
         """Go on with the sweep."""
         moment = datetime.fromisoformat(begun)
-        return self._judge(self.rollout(context), begun=moment, failed=failed)
+        return self._judge(context, begun=moment, failed=failed)
 
-    def _judge(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str:
+    def _judge(self, context: Any, *, begun: datetime, failed: Failures) -> str:
+        rollout = self.rollout(context)
         try:
             unfinished = _why_unfinished(rollout)
         except RecordError as error:
@@ -76,8 +85,12 @@ class VerdictOperator(RolloutOperator):
             unfinished = self._sweep(rollout, begun=begun, failed=failed) or unfinished
         else:
             owe(rollout.records, rollout.plan, at=now())
+            tell_debts(rollout, context)
         rollout.records.add(Kind.CONCLUDED, at=now())
-        raise AirflowFailException(f"{_summary(rollout)}\n{in_words(failed)}\n{unfinished}".strip())
+        said = f"{_summary(rollout)}\n{in_words(failed)}\n{unfinished}".strip()
+        tell_lost_failure(rollout, context)
+        tell_rolled_back(rollout, summary=said, context=context)
+        raise AirflowFailException(said)
 
     def _sweep(self, rollout: Rollout, *, begun: datetime, failed: Failures) -> str | None:
         """Restore what is left; says why not everything was looked at."""

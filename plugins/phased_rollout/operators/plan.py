@@ -18,6 +18,8 @@ from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan, describe, refuse_expired_holds, refuse_lonely_approvals
+from phased_rollout.notify import problems_of
+from phased_rollout.operators.announce import tell_started
 from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
 from phased_rollout.operators.discovery import find_targets
 from phased_rollout.records import RolloutRecords
@@ -37,20 +39,30 @@ class PlanOperator(RolloutOperator):
     :param planned: the definition as the file had it when the Dag was parsed
     :param base: folder that a relative change is resolved against
     :param emergency: supersede the regular rollout, once none of its targets is being changed
+    :param why_not: why no rollout may begin; empty when one may
     """
 
     def __init__(
-        self, *, planned: Definition, base: str, emergency: bool = False, **kwargs: Any
+        self,
+        *,
+        planned: Definition,
+        base: str,
+        emergency: bool = False,
+        why_not: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(definition=planned.name, **kwargs)
         self.planned = planned
         self.base = base
         self.emergency = emergency
+        self.why_not = why_not
 
     def execute(self, context: Any, event: Any = None) -> dict[str, Any]:
         """Give the plan's digest and shortest duration in seconds."""
         records = self.rollout(context).records
         try:
+            if self.why_not:
+                raise GuardError(self.why_not)
             plan, change = self._plan(context)
         except (ChangeError, ConfigError, GuardError, RefusedError) as error:
             raise AirflowFailException(f"nothing was touched:\n{error}") from error
@@ -60,7 +72,15 @@ class PlanOperator(RolloutOperator):
         if plan.emergency != self.emergency:
             raise AirflowFailException("the run id is taken by another rollout: trigger a new run")
         self.log.info("%s", describe(plan))
+        self._tell(context)
         return {"change": plan.change, "seconds": plan.shortest_duration.total_seconds()}
+
+    def _tell(self, context: Any) -> None:
+        rollout = self.rollout(context)
+        for number, why in problems_of(rollout.plan.definition.notify).items():
+            path = rollout.plan.definition.notify[number].path
+            self.log.warning("nobody will be told by notifier %s: it %s", path, why)
+        tell_started(rollout, context)
 
     def _plan(self, context: Any) -> tuple[Plan, Change]:
         run, params = context["dag_run"], context["params"]
@@ -89,6 +109,9 @@ class PlanOperator(RolloutOperator):
             origin=origin,
         )
         refuse_lonely_approvals(plan)
+        if plan.pays and definition.policy != self.planned.policy:
+            usual = self.planned.policy
+            raise GuardError(f"policy: what a bypass left out is made good under {usual!r} only")
         return plan, change
 
     def _change(self, params: Any, definition: Definition, bypass: Bypass) -> Change:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from phased_rollout.model import notices
+from phased_rollout.model.digest import digest_of
 from phased_rollout.model.ledger import Kind
+from phased_rollout.notify import harmless
+from phased_rollout.operators.announce import announce
 from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.record_names import stamp
 from phased_rollout.triggers.answer import AnswerTrigger
 
 NOBODY = "nobody (deadline)"
@@ -38,6 +44,7 @@ class Question(RolloutOperator, HITLOperator):
         if ledger.last(Kind.ASKED, channel=task) > ledger.last(Kind.CLOSED, channel=task):
             trigger = AnswerTrigger(ti_id=str(context["ti"].id))
             self.defer(trigger=trigger, method_name="look")
+        self._tell(context)
         records.add(Kind.ASKED, at=now(), channel=task, shown=shown)
         return HITLOperator.execute(self, context)
 
@@ -47,7 +54,7 @@ class Question(RolloutOperator, HITLOperator):
         at = datetime.fromisoformat(found) if isinstance(found, str) else found
         asked = self.rollout(context).records.ledger().last(Kind.ASKED, channel=_task(context))
         if at is None or at < asked:
-            self._close(context)
+            self._close(context, answered=False)
             return self.execute(context)
         return self.execute_complete(context, {**event, "responded_at": at})
 
@@ -78,8 +85,30 @@ class Question(RolloutOperator, HITLOperator):
         """Record what the answer means."""
         raise NotImplementedError
 
-    def _close(self, context: Any) -> None:
-        self.rollout(context).records.add(Kind.CLOSED, at=now(), channel=_task(context))
+    def _tell(self, context: Any) -> None:
+        """Tell that a person is asked: just before, so that no answer comes too early."""
+        rollout, task = self.rollout(context), _task(context)
+        with harmless("the question"):
+            if not rollout.plan.definition.notify:
+                return
+            closed = rollout.records.details(Kind.CLOSED, channel=task)
+            answered = sum(record.get("answered", True) for record in closed)
+            entered = rollout.records.ledger().last_of_any(Kind.ENTERED)
+            notice = notices.waiting(
+                self.definition,
+                task=task,
+                question=self.subject,
+                body=self.body or "",
+                asked=[str(user["name"]) for user in self.assigned_users or ()],
+                deadline=str(self.response_timeout or ""),
+            )
+            # A question that Airflow lost and that is asked again is the same one.
+            occurrence = (str(answered), stamp(entered), digest_of([self.body]))
+            announce(rollout, replace(notice, occurrence=occurrence), context)
+
+    def _close(self, context: Any, *, answered: bool = True) -> None:
+        records = self.rollout(context).records
+        records.add(Kind.CLOSED, at=now(), channel=_task(context), answered=answered)
 
 
 def user_of(answer: Any) -> str:

@@ -14,6 +14,7 @@ from phased_rollout.model.guards import channels_to_restore, may_restore
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.about import fenced
+from phased_rollout.operators.announce import tell_lost_failure
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.question import Question, user_of
 from phased_rollout.operators.steps import Step, take, wait
@@ -57,6 +58,7 @@ class RestoreOperator(Question):
             raise AirflowSkipException("no channel was entered: there is nothing to restore")
         if self.channel not in [c.name for c in channels_to_restore(rollout.plan, ledger)]:
             raise AirflowSkipException(f"{self.channel} is not part of this rollback")
+        tell_lost_failure(rollout, context)
         return self._go_on(context, begun=now(), failed={})
 
     def resume(self, context: Any, event: Any, begun: str, failed: Failures) -> Any:

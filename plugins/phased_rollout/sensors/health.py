@@ -13,9 +13,10 @@ from phased_rollout.model.guards import may_judge
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Observation
+from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.base import no_retry, now
 from phased_rollout.rollout import Rollout, for_each
-from phased_rollout.triggers.watch import Watch
+from phased_rollout.triggers.watch import Watch, evidence_of, keep
 
 _FOREVER = timedelta(days=365)
 
@@ -57,6 +58,8 @@ class HealthSensor(BaseSensorOperator):
         observations = _observe(rollout, self.channel)
         decision = judge(observations)
         self.log.info("%s: %s", decision.verdict, decision.reason)
+        if decision.verdict is not Verdict.PROMOTE:
+            keep(records, observations, channel=self.channel, at=now())
         if decision.verdict is Verdict.ROLL_BACK:
             again = how_to_retry(plan, task=f"{self.channel}.health")
             raise AirflowFailException(
@@ -65,16 +68,15 @@ class HealthSensor(BaseSensorOperator):
         if decision.verdict is Verdict.HOLD:
             records.hold(decision.reason, at=now(), channel=self.channel)
             return False
-        evidence = [[o.target, o.signal, o.health, o.detail] for o in observations]
         records.add(
             Kind.HEALTHY,
             at=now(),
             channel=self.channel,
             reason=decision.reason,
-            evidence=evidence,
+            evidence=evidence_of(observations),
         )
         if not channel.needs_approval:
-            records.add(Kind.GRADUATED, at=now(), channel=self.channel)
+            graduate(rollout, self.channel, reason=decision.reason, context=context)
         return True
 
 

@@ -13,7 +13,7 @@ from phased_rollout.model.decision import Decision, Verdict, judge
 from phased_rollout.model.target_state import Health
 from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.threads import for_each, in_thread
-from phased_rollout.triggers.watch import Watch
+from phased_rollout.triggers.watch import Watch, keep
 
 SHORTEST_DEFERRAL = timedelta(seconds=2)
 """Airflow 3.3.2 fails a task whose trigger fires sooner, and the retry would find its soak over."""
@@ -85,6 +85,14 @@ class SoakTrigger(BaseTrigger):
         unknown = [o for o in observations if o.health is Health.UNKNOWN]
         for o in unknown:
             self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
+        await in_thread(
+            lambda: keep(
+                watch.rollout.records,
+                observations,
+                channel=self.channel,
+                at=datetime.now(UTC),
+            )
+        )
         return judge(observations)
 
 

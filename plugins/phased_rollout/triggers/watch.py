@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from phased_rollout.errors import RolloutError
 from phased_rollout.health import Signal
 from phased_rollout.model.definition import Channel, GateKind, Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Health, Observation
+from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
 
 STATUS = "status"
@@ -69,3 +71,17 @@ class Watch:
             text = "no longer runs what was verified: somebody changed it since"
             return Observation(target.name, STATUS, Health.HARM, text)
         return Observation(target.name, STATUS, Health.OK, state.detail)
+
+
+def evidence_of(observations: Iterable[Observation]) -> list[list[str]]:
+    """Give observations as they are recorded: target, signal, health, detail."""
+    return [[o.target, o.signal, o.health, o.detail] for o in observations]
+
+
+def keep(
+    records: RolloutRecords, observations: Iterable[Observation], *, channel: str, at: datetime
+) -> None:
+    """Record what was observed, unless that is how all was when it was recorded last."""
+    seen, found = records.details(Kind.OBSERVED, channel=channel), evidence_of(observations)
+    if not seen or [one[:3] for one in seen[-1]["evidence"]] != [one[:3] for one in found]:
+        records.add(Kind.OBSERVED, at=at, channel=channel, evidence=found)

@@ -119,6 +119,18 @@ def test_a_full_rollout_says_what_it_makes_good(base: Path) -> None:
     assert records_of().plan().pays == ("manual__1",)
 
 
+def test_what_is_owed_is_not_made_good_under_a_faster_policy(base: Path) -> None:
+    plan(base, **policies()).execute(
+        context("manual__1", bypass="shorten_soak", bypass_reason="urgent")
+    )
+    urgent = records_of("manual__1")
+    owe(urgent, urgent.plan(), at=datetime.now(UTC))
+    with pytest.raises(AirflowFailException, match="is made good under 'slow' only"):
+        plan(base, **policies()).execute(context("manual__2", policy="fast"))
+    plan(base, **policies()).execute(context("manual__2", policy="slow"))
+    assert records_of().plan().pays == ("manual__1",)
+
+
 @pytest.fixture
 def regular(base: Path) -> RolloutRecords:
     """A regular rollout that is applying to one target."""

@@ -64,6 +64,8 @@ def test_a_silent_signal_holds_the_channel(
     signal.health = Health.UNKNOWN
     assert not health().poke(CONTEXT)
     assert not health().poke(CONTEXT)
+    [observed] = records.details(Kind.OBSERVED, channel="playground")
+    assert ["playground-1", "fake", "unknown", "as the test says"] in observed["evidence"]
     assert [r["reason"] for r in records.details(Kind.HELD)] == [
         "inconclusive: playground-1: fake: as the test says; playground-2: fake: as the test says"
     ]

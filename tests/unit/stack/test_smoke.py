@@ -67,12 +67,12 @@ def disturb_the_scheduler(stack: Stack) -> None:
     assert stack.pid("triggerer") != trigger
 
 
-def test_a_stack_runs_a_dag_survives_a_kill_and_leaves_nothing(tmp_path: Path) -> None:
-    state = tmp_path / "state of a stack"
+def test_a_stack_runs_a_dag_survives_a_kill_and_leaves_nothing(stack_folder: Path) -> None:
+    state = stack_folder / "state of a stack"
     dags = Path(__file__).parent / "dags"
-    (tmp_path / "plugins").mkdir()
+    (stack_folder / "plugins").mkdir()
 
-    with Stack(state, dags=dags, plugins=tmp_path / "plugins") as stack:
+    with Stack(state, dags=dags, plugins=stack_folder / "plugins") as stack:
         assert set(stack.passwords) == {"admin", "operator", "approver", "viewer"}
         assert stat.S_IMODE(stack.settings.passwords_file.stat().st_mode) == 0o600
         with pytest.raises(StackError, match="already runs"):

@@ -200,6 +200,18 @@ def test_harm_ends_the_soak_early_but_never_sooner_than_airflow_can_bear(
     assert datetime.now(UTC) - begun >= timedelta(seconds=2)
 
 
+def test_what_a_soak_sees_is_recorded_when_it_changes_and_not_at_every_look(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
+    first_event(SoakTrigger(**{**SOAK, "until": in_future(0.5), "interval": 0.05}))
+    [first] = records.details(Kind.OBSERVED, channel="playground")
+    assert ["playground-1", "fake", "ok", "as the test says"] in first["evidence"]
+    signal.health = Health.HARM
+    first_event(SoakTrigger(**{**SOAK, "until": in_future(3600)}))
+    _, last = records.details(Kind.OBSERVED, channel="playground")
+    assert ["playground-1", "fake", "harm", "as the test says"] in last["evidence"]
+
+
 def supersede(records: RolloutRecords) -> None:
     newer = replace(a_plan(), run_id="manual__2", made_at=START + timedelta(days=1))
     records.of("manual__2").freeze(newer, Change("change", {}))

@@ -28,6 +28,7 @@ from phased_rollout.config.problems import Problems
 from phased_rollout.model.change import Change
 
 log = logging.getLogger(__name__)
+logging.getLogger("cfnlint").setLevel(logging.WARNING)  # it tells of each run as information
 
 SUFFIXES = (".yaml", ".yml", ".json", ".template")
 _EXPANDED = {"AWS::Serverless-2016-10-31", "AWS::LanguageExtensions"}

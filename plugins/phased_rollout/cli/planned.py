@@ -1,0 +1,49 @@
+"""A plan as the command line gives it, before any run has made one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from phased_rollout.cli.tables import Json
+from phased_rollout.model.change import Change
+from phased_rollout.model.definition import Channel, Definition
+
+
+def plan_as_json(definition: Definition, change: Change) -> Json:
+    """Give what ``plan --json`` writes."""
+    soaks = sum((channel.soak for channel in definition.channels), timedelta())
+    return {
+        "rollout": definition.name,
+        "description": definition.description,
+        "schedule": definition.schedule,
+        "timezone": definition.timezone,
+        "policy": definition.policy,
+        "on_failure": definition.on_failure.value,
+        "rollback": definition.rollback_scope.value,
+        "change": {"name": change.name, "digest": change.digest, "about": change.description},
+        "shortest_seconds": int(soaks.total_seconds()),
+        "channels": [_channel_as_json(channel, change) for channel in definition.channels],
+    }
+
+
+def _channel_as_json(channel: Channel, change: Change) -> Json:
+    return {
+        "name": channel.name,
+        "soak_seconds": int(channel.soak.total_seconds()),
+        "gate": sorted(channel.gate),
+        "max_failed": channel.max_failed,
+        "waves": [[target.name for target in wave] for wave in channel.handed_out()],
+        "at_once": channel.waves_at_once,
+        "freeze": [str(window) for window in channel.freeze],
+        "on_hold": [target.hold_in_words for target in channel.on_hold],
+        **({"select": str(channel.select)} if channel.select else {}),
+        "parameters": {**change.parameters, **change.channels.get(channel.name, {})},
+        "targets": [
+            {
+                "name": target.name,
+                "address": dict(target.address),
+                "parameters": dict(change.targets.get(target.name, {})),
+            }
+            for target in channel.targets
+        ],
+    }
