@@ -143,7 +143,7 @@ def denied(world: World, scenario: Scenario) -> Ended:
 
 
 ALL_AT_ONCE: dict[str, Any] = {
-    "defaults": {"soak": "60s", "waves": {"size": 20, "concurrency": "soft"}},
+    "defaults": {"soak": "3m", "waves": {"size": 20, "concurrency": "soft"}},
 }
 OPERATIONS = {"create_fails": CREATE, "execute_fails": EXECUTE, "reads_fail": READ}
 AWS_FAULTS = [

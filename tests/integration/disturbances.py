@@ -256,7 +256,7 @@ def parked(number: int, until: str) -> Any:
 SOAK_8 = {"defaults": {"soak": "8s"}}
 TEN = {"defaults": {"soak": "2s", "max_failed": 1, "waves": {"size": 5, "at_once": 2}}}
 PAUSING = {
-    "defaults": {"soak": "60s", "waves": {"concurrency": "soft"}},
+    "defaults": {"soak": "3m", "waves": {"concurrency": "soft"}},
     "rollback": {"pause_after": 2, "waves": {"size": 1}},
 }
 # The long ones first: they take as long as all the others together.
@@ -264,16 +264,17 @@ DISTURBANCES = [
     Scenario("cleared_after_rollback", 201, cleared_after_rollback, THREE, 1, settings=SOAK_8),
     Scenario("marked_after_rollback", 202, marked_after_rollback, THREE, 1, settings=SOAK_8),
     Scenario(
-        "restore_refused", 203, restore_refused, TWO, 3, settings={"defaults": {"soak": "60s"}}
+        "restore_refused", 203, restore_refused, TWO, 3, settings={"defaults": {"soak": "3m"}}
     ),
     Scenario("tolerates_one_of_ten", 204, tolerant(4), ONE, 10, settings=TEN),
     Scenario("two_of_ten_fail", 205, tolerant(3, 6), ONE, 10, settings=TEN),
     Scenario("held_apply", 206, held_apply, TWO, 2, settings=HOLD | SOAK_8),
     Scenario("held_health", 207, held_health, TWO, 1, settings=HOLD | SOAK_8),
-    Scenario("held_soak", 208, held_soak, TWO, 1, settings=HOLD | {"defaults": {"soak": "40s"}}),
+    # Long enough for a busy machine: the alarm ends it early.
+    Scenario("held_soak", 208, held_soak, TWO, 1, HOLD, {"playground": {"soak": "2m"}}),
     Scenario("one_of_three_refuses", 209, one_of_three_refuses, TWO, 3),
     Scenario(
-        "changed_by_hand", 210, changed_by_hand, TWO, 2, settings={"defaults": {"soak": "60s"}}
+        "changed_by_hand", 210, changed_by_hand, TWO, 2, settings={"defaults": {"soak": "3m"}}
     ),
     Scenario(
         "second_while_first",
@@ -289,7 +290,7 @@ DISTURBANCES = [
         marked_run("failed"),
         TWO,
         1,
-        settings={"defaults": {"soak": "60s"}},
+        settings={"defaults": {"soak": "3m"}},
     ),
     Scenario(
         "run_marked_success",
@@ -297,7 +298,7 @@ DISTURBANCES = [
         marked_run("success"),
         TWO,
         1,
-        settings={"defaults": {"soak": "60s"}},
+        settings={"defaults": {"soak": "3m"}},
     ),
     Scenario("quarantined", 215, roll, TWO, 2, of_channel=parked(215, "2099-12-31")),
     Scenario("quarantine_over", 216, roll, TWO, 2, of_channel=parked(216, "2020-01-31")),

@@ -165,7 +165,7 @@ def spoilt(*, harm: bool) -> Callable[[World, Scenario], Story]:
     return act
 
 
-LONG, LONGEST = {"playground": {"soak": "60s"}}, {"playground": {"soak": "10m"}}
+LONG, LONGEST = {"playground": {"soak": "90s"}}, {"playground": {"soak": "10m"}}
 EDITED = [
     *(
         Scenario(name, 501 + number, edited, THREE, 2 if name in GOES_ON else 1, of_channel=LONG)

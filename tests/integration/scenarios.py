@@ -211,7 +211,7 @@ SCENARIOS = [
     Scenario("asked_for_too_much", 11, asked_for_too_much, THREE, 1),
     Scenario("twice", 12, twice, TWO, 1),
     Scenario(
-        "marked_run_failed", 13, marked_run_failed, TWO, 1, settings={"defaults": {"soak": "60s"}}
+        "marked_run_failed", 13, marked_run_failed, TWO, 1, settings={"defaults": {"soak": "3m"}}
     ),
     Scenario("unreachable", 17, unreachable, TWO, 1, settings={"defaults": {"soak": "10s"}}),
     Scenario("held", 14, held, THREE, settings={"on_failure": "hold"}),

@@ -120,9 +120,10 @@ def most_at_risk(world: World, scenario: Scenario, run_id: str) -> int:
         for call in reversed(world.aws.calls(operation="CreateChangeSet"))
         if call["account"] in accounts and "preview" not in call["params"]["ChangeSetName"]
     }
+    # The first time: a task that is tried again reads all its targets back once more.
     verified = {
         accounts[int(e.target.rpartition("-")[2]) - 1]: e.at.isoformat(timespec="milliseconds")
-        for e in records.entries
+        for e in sorted(records.entries, key=lambda entry: entry.at, reverse=True)
         if e.kind is Kind.VERIFIED
     }
     never = "9999"
