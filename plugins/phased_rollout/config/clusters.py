@@ -7,26 +7,27 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from phased_rollout.config.fields import Duration, Maybe, Strict, TargetName, Text, matching
+from phased_rollout.config.fields import Duration, Maybe, Strict, TargetName, Text
 from phased_rollout.config.kinds import ConnectionId, HoldSettings, SignalKind, SubstrateKind
+from phased_rollout.config.rules import Matching
 
 RecordName = Annotated[
     str,
-    matching(
+    Matching(
         r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?",
         "cannot name a record: use small letters, digits and '-', at most 40",
     ),
 ]
 NamespaceName = Annotated[
     str,
-    matching(
+    Matching(
         r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
         "is no namespace: use small letters, digits and '-', at most 63",
     ),
 ]
 KubeconfigPath = Annotated[
     str,
-    matching(
+    Matching(
         r"[/~][^\0]*",
         "is no place on every worker: write the whole path, from / or ~ on",
     ),
