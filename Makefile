@@ -15,13 +15,15 @@ PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 ROLLOUT ?= aws_accounts
 CHANGE ?=
+KUBECONFIG ?=
+CONTEXT ?=
 EXTRAS := .[sandbox,dev,s3]
 # More arguments for pytest, for example: make test ARGS='-k soak'
 ARGS ?=
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: venv
 venv: $(STAMP) ## Make or refresh the virtual environment
@@ -70,6 +72,12 @@ test: lint ## Run all checks and tests but the slow suites; prints what was skip
 .PHONY: test-full
 test-full: $(STAMP) ## Run the slow suites: the UI in a headless Chromium, and every disturbance of real Airflow
 	@$(BIN)/python -m pytest -ra -m 'browser or faults' $(ARGS)
+
+.PHONY: test-kubernetes
+test-kubernetes: $(STAMP) ## Run the contract suite on a real cluster: KUBECONFIG=… [CONTEXT=…]; makes namespaces, and deletes them
+	@test -f '$(KUBECONFIG)' || { echo 'name a kubeconfig: make test-kubernetes KUBECONFIG=…' >&2; exit 1; }
+	@CONTRACT_KUBECONFIG='$(KUBECONFIG)' CONTRACT_CONTEXT='$(CONTEXT)' $(BIN)/python -m pytest -ra tests/contract \
+	  --harness tests.contract.kubernetes:KubernetesHarness $(ARGS)
 
 .PHONY: test-fast
 test-fast: lint ## The same without the tests that start Airflow

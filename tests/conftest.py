@@ -27,6 +27,17 @@ os.environ |= {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``pytest tests/contract`` look at the substrate of another package."""
+    parser.addoption(
+        "--harness",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="run the contract suite on this harness instead of the project's own",
+    )
+
+
 @pytest.fixture(scope="module")
 def stack_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Give a folder for a running system; it is kept when a test of the module fails.

@@ -17,9 +17,13 @@ INVENTORIES = "phased_rollout.inventory"
 
 BUILT_IN = {
     SUBSTRATES: {
-        "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate"
+        "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate",
+        "kubernetes": "phased_rollout.substrates.kubernetes:KubernetesSubstrate",
     },
-    SIGNALS: {"cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms"},
+    SIGNALS: {
+        "cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms",
+        "kubernetes_workloads": "phased_rollout.health.kubernetes_workloads:KubernetesWorkloads",
+    },
     INVENTORIES: {
         "organizations": "phased_rollout.inventory.organizations:Organizations",
         "file": "phased_rollout.inventory.registry_file:RegistryFile",

@@ -1,12 +1,10 @@
-"""Reads a change from its folder: template, parameters, overrides, tags."""
+"""Reads a change from its folder: templates or whatever its kind takes, parameters, tags."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from phased_rollout.config.problems import Problems, did_you_mean
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
+from phased_rollout.templates import Template, Templates
 
 SETTINGS = "change.yaml"
 TEMPLATES = ("template.yaml", "template.yml", "template.json")
@@ -25,64 +24,26 @@ IN_A_REQUEST = 51_200
 MAX_BYTES = 1_000_000
 """Bytes of a template: what CloudFormation takes in a request, and from a bucket."""
 
-REFERENCE = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):[^{}]+\}\}")
-"""A dynamic reference, which stands for a value that is kept elsewhere."""
 
+def templates_of(definition: Definition) -> tuple[str, ...] | None:
+    """Name the files that a definition of several stacks wants; none: one of ``TEMPLATES``.
 
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """What a template declares: its parameters, and which of them are NoEcho."""
-
-    file: str
-    text: str
-    declared: frozenset[str]
-    hidden: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Templates:
-    """All templates of a change."""
-
-    all: tuple[_Template, ...]
-
-    def problem(self, name: str, value: str) -> str:
-        """Say why they will not have this parameter; nothing if they do. Never names the value."""
-        declaring = [template for template in self.all if name in template.declared]
-        if not declaring:
-            one = len(self.all) == 1
-            what = "the template has no such" if one else "no template has such a"
-            names = {known for template in self.all for known in template.declared}
-            return f"{what} parameter{did_you_mean(name, names) or self._declared()}"
-        if any(name in t.hidden for t in declaring) and not REFERENCE.fullmatch(value):
-            return (
-                "the template says NoEcho, and a value written here would be kept in the records: "
-                "write a dynamic reference, such as {{resolve:secretsmanager:…}}"
-            )
-        return ""
-
-    def _declared(self) -> str:
-        each = {t.file: ", ".join(sorted(t.declared)) or "none" for t in self.all}
-        if len(each) == 1:
-            return f": it declares {next(iter(each.values()))}"
-        return ": " + "; ".join(f"{file} declares {names}" for file, names in each.items())
-
-
-def templates_of(definition: Definition) -> tuple[str, ...]:
-    """Name the files that a definition of several stacks wants; none: one of ``TEMPLATES``."""
+    None: any files, which the substrate judges.
+    """
     if definition.substrate.kind != "cloudformation":
-        return ()
+        return None
     stacks = definition.substrate.options.get("stacks") or ()
     return tuple(dict.fromkeys(stack["template"] for stack in stacks))
 
 
 def load(
-    source: str, *, base: Path, given: Mapping[str, Any], templates: Sequence[str] = ()
+    source: str, *, base: Path, given: Mapping[str, Any], templates: Sequence[str] | None = ()
 ) -> Change:
     """Read a change folder, once; what is returned no longer depends on it.
 
     :param source: the folder; relative to ``base``, or absolute
     :param given: parameters of this run, as JSON values; they win over those of the folder
-    :param templates: the files that must be there; none: exactly one of ``TEMPLATES``
+    :param templates: the files that must be there; none: exactly one of ``TEMPLATES``; None: any
     :raises ChangeError: with every problem, one a line, each with file and line where it has one
     """
     folder = Path(os.path.normpath(base / source))
@@ -139,7 +100,7 @@ def _too_long(change: Change, definition: Definition) -> Iterator[str]:
             )
 
 
-def _files(folder: Path, templates: Sequence[str], problems: list[str]) -> dict[str, Path]:
+def _files(folder: Path, templates: Sequence[str] | None, problems: list[str]) -> dict[str, Path]:
     """Give the files to read; note whatever else is there."""
     try:
         entries = sorted(folder.iterdir())
@@ -151,26 +112,46 @@ def _files(folder: Path, templates: Sequence[str], problems: list[str]) -> dict[
     except (OSError, ValueError) as error:
         problems.append(f"{folder}: cannot be read: {error}")
     else:
-        known = (SETTINGS, *(templates or TEMPLATES))
         ignored = [e for e in entries if e.name.startswith((".", "README"))]
+        if templates is None:
+            return _any_files(entries, inside, ignored, problems)
+        known = (SETTINGS, *(templates or TEMPLATES))
         for entry in entries:
             if entry.name not in known and entry not in ignored:
                 close = did_you_mean(entry.name, known) or f": known are {', '.join(known)}"
                 problems.append(f"{entry}: unknown file{close}")
-        files = {e.name: e for e in entries if e.name in known}
-        for name, file in list(files.items()):
-            if not file.resolve().is_relative_to(inside):
-                problems.append(f"{file}: points out of its folder: put a copy here")
-                del files[name]
-        return files
+        return dict(_within([e for e in entries if e.name in known], inside, problems))
     return {}
 
 
+def _any_files(
+    entries: Sequence[Path], inside: Path, ignored: Sequence[Path], problems: list[str]
+) -> dict[str, Path]:
+    """Give all files, but no folder: what is below one must not go unseen."""
+    wanted = [entry for entry in entries if entry not in ignored]
+    problems.extend(
+        f"{entry}: is a folder: put its files here, in the change's own"
+        for entry in wanted
+        if entry.is_dir()
+    )
+    return dict(_within([entry for entry in wanted if not entry.is_dir()], inside, problems))
+
+
+def _within(files: Sequence[Path], inside: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
+    for file in files:
+        if file.resolve().is_relative_to(inside):
+            yield file.name, file
+        else:
+            problems.append(f"{file}: points out of its folder: put a copy here")
+
+
 def _templates(
-    folder: Path, files: Mapping[str, Path], wanted: Sequence[str], problems: list[str]
-) -> _Templates | None:
+    folder: Path, files: Mapping[str, Path], wanted: Sequence[str] | None, problems: list[str]
+) -> Templates | None:
     if not folder.is_dir():
         return None
+    if wanted is None:
+        return _any_content(folder, files, problems)
     found = [name for name in wanted or TEMPLATES if name in files]
     if not wanted and len(found) != 1:
         what = f"found {' and '.join(found)}" if found else "found none"
@@ -182,10 +163,23 @@ def _templates(
         if name not in found
     )
     read = [_template(folder / name, problems) for name in found]
-    return _Templates(tuple(each for each in read if each)) if all(read) else None
+    return Templates(tuple(each for each in read if each)) if all(read) else None
 
 
-def _template(file: Path, problems: list[str]) -> _Template | None:
+def _any_content(folder: Path, files: Mapping[str, Path], problems: list[str]) -> Templates | None:
+    found = []
+    for name in sorted(set(files) - {SETTINGS}):
+        noted = Problems(str(folder / name))
+        text = read_text(files[name], noted, limit=MAX_BYTES)
+        problems.extend(noted.texts())
+        if text is not None:
+            found.append(Template(name, text, frozenset(), frozenset()))
+    if not found and not problems:
+        problems.append(f"{folder}: holds no file, so nothing would be rolled out: add one")
+    return Templates(tuple(found), any_content=True)
+
+
+def _template(file: Path, problems: list[str]) -> Template | None:
     noted = Problems(str(file))
     text = read_text(file, noted, limit=MAX_BYTES)
     parsed = None if text is None else _parsed(text, file.name, noted)
@@ -203,7 +197,7 @@ def _template(file: Path, problems: list[str]) -> _Template | None:
     no_echo = {
         n for n, p in parameters.items() if isinstance(p, dict) and _is_true(p.get("NoEcho"))
     }
-    return _Template(file.name, text, frozenset(parameters), frozenset(no_echo))
+    return Template(file.name, text, frozenset(parameters), frozenset(no_echo))
 
 
 def _parsed(text: str, name: str, noted: Problems) -> Any:
@@ -225,7 +219,7 @@ def _is_true(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-def _settings(file: Path, templates: _Templates | None, problems: list[str]) -> Settings:
+def _settings(file: Path, templates: Templates | None, problems: list[str]) -> Settings:
     noted = Problems(str(file))
     text = read_text(file, noted, limit=MAX_BYTES)
     document = None if text is None else parse(text, noted, scalars=Scalars.AS_WRITTEN)
@@ -250,7 +244,7 @@ def _places(settings: Settings) -> Iterator[tuple[tuple[str, ...], Mapping[str, 
 
 
 def _given(
-    given: Mapping[str, Any], templates: _Templates | None, problems: list[str]
+    given: Mapping[str, Any], templates: Templates | None, problems: list[str]
 ) -> Iterator[tuple[str, str]]:
     for name, value in given.items():
         try:

@@ -107,6 +107,7 @@ def _changes(definition: Definition, *, base: Path) -> list[str]:
     """Name the changes to offer: those that lie beside the configured one."""
     usual = path_of(definition.change or "changes/name")
     beside = (base / ("changes/name" if is_remote(usual) else usual)).parent
-    wanted = templates_of(definition)[:1] or ("template.*",)
-    found = {template.parent for template in beside.glob(f"*/{wanted[0]}")}
+    wanted = templates_of(definition)
+    pattern = "*" if wanted is None else (*wanted, "template.*")[0]
+    found = {file.parent for file in beside.glob(f"*/{pattern}") if file.is_file()}
     return sorted(str(f.relative_to(base) if f.is_relative_to(base) else f) for f in found)[:100]

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sandbox.stack.api import Client
-from sandbox.stack.environment import Folders
+from sandbox.stack.configs import config_with
 from sandbox.stack.launcher import StackError
 from sandbox.stack.registry import Registry
 from sandbox.stack.stack import Stack
@@ -26,11 +26,12 @@ def roll_out(
     :param change: which change, or None for the one that the definition names
     :param state: folder of the stack; what an earlier demo left there is deleted
     """
-    named = None if change is None else change_name(change, config=Folders().config)
+    config = config_with(definition)
+    named = None if change is None else change_name(change, config=config)
     renew(state)
     began = time.monotonic()
     with console.status("starting Airflow and the sandbox …"):
-        stack = Stack(state, dags=dags).start()
+        stack = Stack(state, dags=dags, config=config).start()
     try:
         console.print(f"Airflow is up at {stack.url} ({time.monotonic() - began:.0f} s)")
         console.print(f"users and passwords: {stack.settings.passwords_file}", highlight=False)

@@ -66,6 +66,7 @@ class Settings:
     database_url: str
     secrets: Secrets
     aws_endpoint: str | None = None
+    kubernetes: bool = False
     folders: Folders = field(default_factory=Folders)
     extra_env: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,6 +89,11 @@ class Settings:
     def records(self) -> Path:
         """The folder of the record store."""
         return self.state / "records"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The contexts of the sandbox clusters."""
+        return self.state / "kubeconfig"
 
 
 def load_secrets(state: Path) -> Secrets:
@@ -196,6 +202,10 @@ def _rollout_env(settings: Settings) -> dict[str, str]:
         env["AIRFLOW_CONN_AWS_ROLLOUT"] = aws_connection(
             settings.aws_endpoint, password=settings.secrets.secret_key
         )
+    if settings.kubernetes:
+        extra = {"kube_config_path": str(settings.kubeconfig)}
+        connection = {"conn_type": "kubernetes", "extra": extra}
+        env["AIRFLOW_CONN_KUBERNETES_ROLLOUT"] = json.dumps(connection)
     return env
 
 

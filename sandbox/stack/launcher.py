@@ -15,7 +15,9 @@ from threading import Thread
 
 import requests
 
+from sandbox.kubernetes.client import SandboxKubernetes
 from sandbox.stack.api import ApiError, Client
+from sandbox.stack.configs import clusters_of
 from sandbox.stack.database import prepare_database
 from sandbox.stack.environment import PROJECT, Settings, build_env, write_private
 from sandbox.stack.processes import Owned, is_alive, spawn, wait_until
@@ -57,10 +59,13 @@ class Launcher:
         passwords = json.dumps(dict(self.settings.secrets.passwords))
         write_private(self.settings.passwords_file, passwords)
         sandbox = self._spawn_aws() if aws else None
+        clusters = self._spawn_clusters()
         self._start_database()
         self._migrate()
         if sandbox is not None:
             self._wait_for_aws(sandbox)
+        if clusters is not None:
+            self._wait_for_clusters(*clusters)
         for name in COMPONENTS:
             self.spawn_component(name)
         self.wait_healthy(began=began)
@@ -166,18 +171,36 @@ class Launcher:
         return self._spawn("aws", command)
 
     def _wait_for_aws(self, process: Owned) -> None:
-        def known() -> bool:
-            self._check_alive([process])
-            return self._announced() is not None
-
-        if not wait_until(known, timeout=START_TIMEOUT):
-            raise StackError(f"the sandbox AWS told no endpoint:\n{self._tail('aws')}")
-        endpoint = self._announced()
+        endpoint = self._endpoint_of(process)
         self.settings = replace(self.settings, aws_endpoint=endpoint)
         self.registry = replace(self.registry, aws_endpoint=endpoint)
 
-    def _announced(self) -> str | None:
-        for line in self.log("aws").read_text(encoding="utf-8").splitlines():
+    def _spawn_clusters(self) -> tuple[Owned, list[str]] | None:
+        """Start the clusters that the configuration names, if it names any."""
+        names = clusters_of(self.settings.folders.config)
+        if not names:
+            return None
+        self.log("kubernetes").unlink(missing_ok=True)
+        command = [sys.executable, "-m", "sandbox.kubernetes", *names]
+        return self._spawn("kubernetes", command), names
+
+    def _wait_for_clusters(self, process: Owned, names: list[str]) -> None:
+        found = SandboxKubernetes(self._endpoint_of(process)).kubeconfig(*names)
+        write_private(self.settings.kubeconfig, json.dumps(found))
+        self.settings = replace(self.settings, kubernetes=True)
+
+    def _endpoint_of(self, process: Owned) -> str:
+        def known() -> bool:
+            self._check_alive([process])
+            return self._announced(process.name) is not None
+
+        if not wait_until(known, timeout=START_TIMEOUT):
+            tail = self._tail(process.name)
+            raise StackError(f"the sandbox {process.name} told no endpoint:\n{tail}")
+        return str(self._announced(process.name))
+
+    def _announced(self, name: str) -> str | None:
+        for line in self.log(name).read_text(encoding="utf-8").splitlines():
             with suppress(ValueError, KeyError, TypeError):
                 return str(json.loads(line)["endpoint"])
         return None

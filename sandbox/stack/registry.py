@@ -12,7 +12,11 @@ from sandbox.stack.environment import write_private
 from sandbox.stack.processes import Owned, end, is_alive, session_members
 
 # What uses the API server and the database ends before them.
-_ORDER = (("migrate", "scheduler", "triggerer", "dag-processor"), ("api-server",), ("aws",))
+_ORDER = (
+    ("migrate", "scheduler", "triggerer", "dag-processor"),
+    ("api-server",),
+    ("aws", "kubernetes"),
+)
 _GRACE = 5.0
 _DATABASE_GRACE = 15.0
 

@@ -451,7 +451,7 @@ def test_a_definition_tells_which_templates_its_stacks_want() -> None:
     definition = replace(a_definition(a_channel("test", targets=1)), substrate=of_two)
     assert changes.templates_of(definition) == ("base.yaml", "app.yaml")
     of_another = replace(definition, substrate=AdapterSpec("other", {"stacks": 3}))
-    assert changes.templates_of(of_another) == ()
+    assert changes.templates_of(of_another) is None
     assert changes.templates_of(a_definition(a_channel("test", targets=1))) == ()
 
 

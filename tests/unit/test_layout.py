@@ -28,6 +28,7 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
         "recurrence",
         "sources",
         "storage",
+        "templates",
     ],
     ["model"],
     ["errors"],

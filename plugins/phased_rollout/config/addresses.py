@@ -6,11 +6,15 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ValidationError
 
+from phased_rollout.config.clusters import ClusterTarget
 from phased_rollout.config.kinds import AccountTarget, OtherTarget
 from phased_rollout.config.problems import shortened
 from phased_rollout.config.rules import WRITTEN
 
-_SHAPES: dict[str, type[BaseModel]] = {"cloudformation": AccountTarget}
+_SHAPES: dict[str, type[BaseModel]] = {
+    "cloudformation": AccountTarget,
+    "kubernetes": ClusterTarget,
+}
 _REQUIRED = {"cloudformation": ("account", "region")}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
 from phased_rollout.config.inventories import (
     AnyInventory,
     Organizations,
@@ -50,14 +51,25 @@ from phased_rollout.model.definition import (
 from phased_rollout.model.definition import Channel as ModelChannel
 from phased_rollout.model.selection import Hold, Select, Unlisted
 
-AnyRollout = Rollout[CloudFormation, AccountTarget] | Rollout[OtherSubstrate, OtherTarget]
-AnyChannel = Channel[AccountTarget] | Channel[OtherTarget]
-AnySubstrate = CloudFormation | OtherSubstrate
-Signals = Sequence[CloudWatchAlarms | OtherSignal]
+AnyRollout = (
+    Rollout[CloudFormation, AccountTarget]
+    | Rollout[Kubernetes, ClusterTarget]
+    | Rollout[OtherSubstrate, OtherTarget]
+)
+AnyChannel = Channel[AccountTarget] | Channel[ClusterTarget] | Channel[OtherTarget]
+AnySubstrate = CloudFormation | Kubernetes | OtherSubstrate
+AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
+Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
 
-_INHERITED = ("connection", "role", "external_id", "via")
-"""What a signal that asks AWS takes over from the substrate, so that its options say it all."""
+_INHERITED = {
+    CloudWatchAlarms: (CloudFormation, ("connection", "role", "external_id", "via")),
+    KubernetesWorkloads: (
+        Kubernetes,
+        ("connection", "kubeconfig", "context", "namespace", "record"),
+    ),
+}
+"""What a signal takes over from a substrate of its system, so that its options say it all."""
 
 
 def build(file: File, *, source: str) -> Config:
@@ -196,7 +208,7 @@ def _select(select: SelectSettings) -> Select:
     )
 
 
-def _target(target: AccountTarget | OtherTarget, substrate: AnySubstrate) -> Target:
+def _target(target: AccountTarget | ClusterTarget | OtherTarget, substrate: AnySubstrate) -> Target:
     hold = Hold(target.hold.reason, target.hold.until) if target.hold else None
     if isinstance(target, AccountTarget):
         default = substrate.region if isinstance(substrate, CloudFormation) else None
@@ -222,11 +234,12 @@ def _approval(levels: Sequence[ChannelSettings]) -> Approval:
     )
 
 
-def _signal(signal: CloudWatchAlarms | OtherSignal, substrate: AnySubstrate) -> AdapterSpec:
+def _signal(signal: AnySignal, substrate: AnySubstrate) -> AdapterSpec:
     options = signal.options()
-    if isinstance(signal, CloudWatchAlarms) and isinstance(substrate, CloudFormation):
-        given = substrate.options()
-        options = {key: given[key] for key in _INHERITED if key in given} | options
+    for kind, (system, keys) in _INHERITED.items():
+        if isinstance(signal, kind) and isinstance(substrate, system):
+            given = substrate.options()
+            options = {key: given[key] for key in keys if key in given} | options
     return AdapterSpec(signal.kind, options)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from phased_rollout.config import clusters
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -137,6 +138,9 @@ class _Checks:
         self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]
     ) -> None:
         """Claim a target's address in its definition, and its stack among all definitions."""
+        if substrate.get("kind") == "kubernetes":
+            self._cluster(target, path, substrate, addresses)
+            return
         if substrate.get("kind") != "cloudformation":
             self._claim(addresses, _other_address(target), path, "this target", 2)
             return
@@ -156,6 +160,18 @@ class _Checks:
             if isinstance(stack, str):
                 named = f"stack {stack} of {what}"
                 self._claim(self._stacks, (account, region, stack), path, named, 0)
+
+    def _cluster(
+        self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]
+    ) -> None:
+        """Claim a place in a cluster in its definition, and the record there among all."""
+        for what, key in clusters.problems_of(target, substrate):
+            self._add(what, (*path, *key))
+        place, record = clusters.place_of(target, substrate), substrate.get("record")
+        first = self._claim(addresses, place, path, "this cluster", 2)
+        if first and place and isinstance(record, str):
+            named = f"record {record} of this cluster"
+            self._claim(self._stacks, (*place, record), path, named, 0)
 
     def _claim(
         self, seen: dict[Any, _Seen], address: Any, path: Path, what: str, shared: int

@@ -17,6 +17,8 @@ Json = dict[str, Any]
 KINDS = {
     "CloudFormation": "cloudformation",
     "CloudWatchAlarms": "cloudwatch_alarms",
+    "Kubernetes": "kubernetes",
+    "KubernetesWorkloads": "kubernetes_workloads",
     "Organizations": "organizations",
     "RegistryFile": "file",
     "RegistryHttp": "http",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from phased_rollout.adapters import SIGNALS, SUBSTRATES
+from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
 from phased_rollout.config.fields import (
     AccessWord,
     ChannelName,
@@ -41,11 +42,13 @@ from phased_rollout.config.rules import Filled
 from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.windows import WindowSettings
 
-SubstrateT = TypeVar("SubstrateT", CloudFormation, OtherSubstrate)
-TargetT = TypeVar("TargetT", AccountTarget, OtherTarget)
+SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, OtherSubstrate)
+TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, OtherTarget)
 
 Signal = Annotated[
-    Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")] | Annotated[OtherSignal, Tag(OTHER)],
+    Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")]
+    | Annotated[KubernetesWorkloads, Tag("kind=kubernetes_workloads")]
+    | Annotated[OtherSignal, Tag(OTHER)],
     Discriminator(shape_of(SIGNALS)),
 ]
 
@@ -168,6 +171,7 @@ def _shape(raw: Any) -> str:
 
 AnyRollout = Annotated[
     Annotated[Rollout[CloudFormation, AccountTarget], Tag("kind=cloudformation")]
+    | Annotated[Rollout[Kubernetes, ClusterTarget], Tag("kind=kubernetes")]
     | Annotated[Rollout[OtherSubstrate, OtherTarget], Tag(OTHER)],
     Discriminator(_shape),
 ]

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import Artifact, Outcome, Progress, TargetState
 from phased_rollout.substrates.cloudformation import CloudFormationSubstrate
 from phased_rollout.substrates.cloudformation.api import poll
+from phased_rollout.substrates.kubernetes.access import forget
 from sandbox.aws.client import SandboxAws
+from sandbox.kubernetes.server import SandboxClusters
+from tests.unit.substrates import clusters
 
 REGION = "eu-central-1"
 APPLY, RESTORE = "aaaa-1", "aaaa-restore"  # of one rollout
@@ -245,3 +249,19 @@ def impatient(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> No
     retries = {"mode": "standard", "total_max_attempts": 1}
     extra = {**connection["extra"], "config_kwargs": {"retries": retries}}
     monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps({**connection, "extra": extra}))
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[SandboxClusters]:
+    """The clusters of all tests here; each test has one of its own."""
+    running = SandboxClusters(pace=0.02).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def kube(sandbox: SandboxClusters, tmp_path: Path) -> Iterator[clusters.World]:
+    forget()
+    yield clusters.World(sandbox, tmp_path)
+    sandbox.faults.remove()
+    forget()

@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from phased_rollout.changes import IN_A_REQUEST, MAX_BYTES, REFERENCE, TEMPLATES
+from phased_rollout.changes import IN_A_REQUEST, MAX_BYTES, TEMPLATES
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.target_state import Artifact
 from phased_rollout.substrates.cloudformation.spec import StackSpec
+from phased_rollout.templates import REFERENCE
 
 HIDDEN = "****"  # how CloudFormation reports the value of a NoEcho parameter
 

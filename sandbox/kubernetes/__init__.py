@@ -1,0 +1,1 @@
+"""Stand-ins for the API servers of Kubernetes clusters, for the demo and tests."""
