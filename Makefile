@@ -17,7 +17,7 @@ ROLLOUT ?= aws_accounts
 CHANGE ?=
 KUBECONFIG ?=
 CONTEXT ?=
-EXTRAS := .[sandbox,dev,s3]
+EXTRAS := .[sandbox,dev,s3,team]
 # More arguments for pytest, for example: make test ARGS='-k soak'
 ARGS ?=
 
@@ -63,6 +63,15 @@ up: $(STAMP) ## Start Airflow and the sandbox, leave them running, print address
 .PHONY: down
 down: $(STAMP) ## Stop what `make up` started
 	@$(BIN)/python -m sandbox.stack down
+
+.PHONY: secrets
+secrets: ## Write .env for docker-compose.yaml: passwords and keys of your own, random; never over one that is there
+	@test ! -e .env || { echo '.env is there already: nothing was written' >&2; exit 1; }
+	@umask 077; for name in POSTGRES_PASSWORD REDIS_PASSWORD ADMIN_PASSWORD API_SECRET_KEY JWT_SECRET; do \
+	  echo "$$name=$$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"; \
+	done > .env; \
+	echo "FERNET_KEY=$$(head -c 32 /dev/urandom | base64 | tr '+/' '-_')" >> .env
+	@echo 'wrote .env; nobody else needs to read it, and git does not see it'
 
 .PHONY: test
 test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why

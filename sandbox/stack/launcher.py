@@ -42,10 +42,14 @@ class Launcher:
     """Starts what `settings` describe and records it in the state folder.
 
     :param settings: what to start; address of database and sandbox are filled in on the way
+    :param more: components beside the usual ones: name to arguments of ``airflow``
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, more: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self.settings = settings
+        self._components = {**COMPONENTS, **(more or {})}
         self.registry = Registry(url=settings.url)
         self._popen: dict[Owned, subprocess.Popen[bytes]] = {}
         self._warmed = False
@@ -66,7 +70,7 @@ class Launcher:
             self._wait_for_aws(sandbox)
         if clusters is not None:
             self._wait_for_clusters(*clusters)
-        for name in COMPONENTS:
+        for name in self._components:
             self.spawn_component(name)
         self.wait_healthy(began=began)
 
@@ -93,7 +97,7 @@ class Launcher:
 
     def spawn_component(self, name: str) -> None:
         """Start one of Airflow's components."""
-        self._spawn(name, [_airflow(), *COMPONENTS[name]])
+        self._spawn(name, [_airflow(), *self._components[name]])
 
     def wait_healthy(self, *, began: float) -> None:
         """Return when every component has reported itself healthy since `began`.
@@ -104,7 +108,7 @@ class Launcher:
         self._warmed = False
 
         def healthy() -> bool:
-            self._check_alive([self.newest(name) for name in COMPONENTS])
+            self._check_alive([self.newest(name) for name in self._components])
             try:
                 report = client.health()
             except (requests.RequestException, ApiError):
@@ -113,7 +117,7 @@ class Launcher:
             return all_healthy(report, began=began)
 
         if not wait_until(healthy, timeout=START_TIMEOUT, interval=0.1):
-            logs = ", ".join(str(self.log(name)) for name in COMPONENTS)
+            logs = ", ".join(str(self.log(name)) for name in self._components)
             raise StackError(f"Airflow is not healthy after {START_TIMEOUT:.0f} s, see {logs}")
 
     def _warm_up(self) -> None:

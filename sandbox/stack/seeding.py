@@ -1,5 +1,9 @@
-"""Gives the sandbox AWS the accounts that the configuration names, and what runs in them."""
+"""Gives the sandbox AWS the accounts that the configuration names, and what runs in them.
 
+``python -m sandbox.stack.seeding CHANNELS_YAML ENDPOINT`` does so for one that runs already.
+"""
+
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,3 +60,7 @@ def plan_seeding(config: Config) -> Sequence[Seeding]:
         Seeding(stack, region, tuple(dict.fromkeys(found)), denied.get((stack, region)))
         for (stack, region), found in accounts.items()
     ]
+
+
+if __name__ == "__main__":
+    seed_from(Path(sys.argv[1]), endpoint=sys.argv[2])

@@ -37,6 +37,7 @@ class Stack:
     :param env: additional environment, which has the last word
     :param detach: keep running when this process ends
     :param aws: whether to start the sandbox AWS; None does when it is installed
+    :param more: further components of Airflow, such as Celery workers: name to arguments
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Stack:
         env: Mapping[str, str] | None = None,
         detach: bool = False,
         aws: bool | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.state = state.resolve()
         project = Folders()
@@ -58,6 +60,7 @@ class Stack:
             config=(config or project.config).resolve(),
         )
         self._env = dict(env or {})
+        self._more = more
         self._detach = detach
         self._aws = has_sandbox_aws() if aws is None else aws
         self._guard: subprocess.Popen[bytes] | None = None
@@ -72,7 +75,7 @@ class Stack:
         """
         self._claim_folder()
         try:
-            self._launcher = Launcher(self._choose_settings())
+            self._launcher = Launcher(self._choose_settings(), more=self._more)
             self._launcher.launch(aws=self._aws)
         except BaseException:
             self.stop()

@@ -106,9 +106,10 @@ class Instances:
         return not any(ti.state in BAD for ti in leaves)
 
     def is_full(self, task_id: str) -> bool:
-        """Whether as many map indexes of the task run as may run at once."""
+        """Whether as many map indexes of the task run, or are deferred, as may be at once."""
         most = getattr(self.dag.task_dict[task_id], "max_active_tis_per_dagrun", None)
-        return bool(most) and sum(ti.state == RUNNING for ti in self.of(task_id)) >= most
+        active = (RUNNING, DEFERRED, AWAITING)
+        return bool(most) and sum(ti.state in active for ti in self.of(task_id)) >= most
 
     def settle(self) -> list[Ti]:
         """Apply the trigger rules until nothing changes; gives what may start now."""

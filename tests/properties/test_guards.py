@@ -239,9 +239,12 @@ def a_channel_that_passed_unchanged_is_changed(life: Rollouts) -> None:
         life._next(answering=True)
 
 
-def a_target_is_slow(life: Rollouts) -> None:
+def an_apply_is_killed_and_the_next_wave_comes_before_its_retry(life: Rollouts) -> None:
     begin(life)
-    life.world.fleet.boxes["b0"].slow = True
+    until(life, "b.enter")
+    process = into(life, "b.apply[0]", "apply b0")
+    process.run(1)
+    life.world.kill(process, noticed=False)
 
 
 def a_target_cannot_be_restored(life: Rollouts) -> None:
@@ -487,7 +490,7 @@ GUARDS = [
     Guard(
         "each start of a target is claimed",
         without(tolerance, "is_claimed", gives=True),
-        a_target_is_slow,
+        an_apply_is_killed_and_the_next_wave_comes_before_its_retry,
     ),
     Guard(
         "a rollback pauses when restores fail",

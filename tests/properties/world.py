@@ -16,6 +16,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSkipException,
     DownstreamTasksSkipped,
     TaskAwaitingInput,
@@ -349,6 +350,8 @@ class World:
             what, value = DEFERRED, wait
         except TaskAwaitingInput as wait:
             what, value = AWAITING, wait
+        except AirflowRescheduleException as later:
+            what, value = RESCHEDULE, later.reschedule_date
         except DownstreamTasksSkipped as skip:
             what, value = SUCCESS, skip
         except AirflowSkipException as skip:
@@ -398,6 +401,8 @@ class World:
             ti.xcom = value
         elif what == RETRY:
             ti.not_before = self.clock.at + RETRY_DELAY
+        elif what == RESCHEDULE and isinstance(value, datetime):
+            ti.not_before = value
         elif what == RESCHEDULE:
             ti.not_before = self.clock.at + timedelta(seconds=float(operator.poke_interval))
         elif what == DEFERRED:

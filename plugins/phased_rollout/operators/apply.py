@@ -17,7 +17,7 @@ from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.operators.base import RolloutOperator, no_retry, now
 from phased_rollout.operators.confirm import expected
 from phased_rollout.operators.hold import hold_while_barred
-from phased_rollout.operators.steps import Step, take_in_turn, wait
+from phased_rollout.operators.steps import Step, give_way, take_in_turn, wait
 from phased_rollout.operators.tolerance import (
     failed_targets,
     give_back,
@@ -86,7 +86,9 @@ class ApplyOperator(RolloutOperator):
             self.log.info("%s: %s", name, progress.reason)
         blocked = [e for e in step.failed.values() if isinstance(e, BlockedError)]
         failed |= {n: str(e) for n, e in step.failed.items() if e not in blocked}
-        if step.waiting or ((step.unreachable or step.queued) and not failed and not blocked):
+        if step.queued and not (step.waiting or step.unreachable or failed or blocked):
+            give_way(self, step)
+        if step.waiting or (step.unreachable and not failed and not blocked):
             tokens = {name: tokens[name] for name in (*step.pending, *_names(step, blocked))}
             wait(
                 self,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from phased_rollout.errors import (
     DriftedError,
@@ -24,6 +26,7 @@ from phased_rollout.triggers.operation import OperationTrigger
 LOOK_AGAIN = timedelta(minutes=10)
 FIRST_POLL = 2.0
 """Seconds; Airflow loses a deferral that ends sooner than about two seconds."""
+NEXT_TURN = timedelta(seconds=5)
 _NO_FAILURE = "which is no failure of the change"
 _ASK = "to see what would change now, and to be asked, clear enter of its channel with downstream"
 UNREACHABLE_POLL = 30.0
@@ -91,6 +94,17 @@ def take_in_turn(
     later = taken.held if taken.held else taken.queued
     later.update({target.name: "waits for its turn" for target in left})
     return taken
+
+
+def give_way(task: RolloutOperator, step: Step) -> NoReturn:
+    """Come again later, and leave Airflow's place to the tasks whose targets are being changed.
+
+    A task that is deferred keeps its place among ``max_active_tis_per_dagrun``: where the process
+    that has the turn was killed, its retry would never get one.
+    """
+    for name, reason in step.queued.items():
+        task.log.info("%s: %s", name, reason)
+    raise AirflowRescheduleException(now() + NEXT_TURN)
 
 
 def wait(
