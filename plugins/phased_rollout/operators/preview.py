@@ -96,8 +96,8 @@ def _included(rollout: Rollout) -> list[Channel]:
 
 
 def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
-    origin, bypass = rollout.plan.origin, rollout.plan.bypass
-    found = list(origin.authorize) if origin else []
+    plan, bypass = rollout.plan, rollout.plan.bypass
+    found = [text for each in (plan.origin, plan.boundaries) if each for text in each.authorize]
     if bypass.tier.needs_second_person:
         found.append(f"{bypass}: {bypass.reason}")
     found.extend(_destructive(previews))
