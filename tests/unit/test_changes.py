@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +66,15 @@ def test_a_change_may_declare_what_it_provides_and_requires(folder: Path) -> Non
     change = load(folder)
     assert change.provides == {"api": ("2.10",), "queue": ("1", "2")}
     assert change.requires == {"api": ">=2,<3", "db": "==1.4"}
+
+
+def test_what_the_page_shows_of_boundaries_is_taken(folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/configure.md").read_text()
+    [block] = re.findall(r"^    # change.yaml\n(?:    .*\n)+", page, re.MULTILINE)
+    (folder / "change.yaml").write_text(textwrap.dedent(block))
+    change = load(folder)
+    assert change.provides == {"api": ("1", "2")}
+    assert change.requires == {"api": ">=1,<3", "db": "==2"}
 
 
 def problems_of(folder: Path, given: Mapping[str, Any] | None = None) -> list[str]:
