@@ -36,8 +36,12 @@ def boundaries_of(
     sides = [
         Side(
             name=channel.name,
-            runs=_each(now, channel.targets),
-            held=_each(now, channel.on_hold),
+            runs=_each(now, channel.targets, still_to_be_found=channel.select is not None),
+            held=_each(
+                now,
+                channel.on_hold,
+                still_to_be_found=bool(channel.select and channel.select.hold),
+            ),
             bypassed=channel.name in bypass.channels,
             tolerates=channel.max_failed > 0,
             talks_to=channel.talks_to,
@@ -47,8 +51,11 @@ def boundaries_of(
     return checked(Running.of(change), sides, definition.rollback_scope)
 
 
-def _each(now: dict[str, Running], targets: Iterable[Target]) -> tuple[Running, ...]:
+def _each(
+    now: dict[str, Running], targets: Iterable[Target], *, still_to_be_found: bool = False
+) -> tuple[Running, ...]:
     found = [now.get(target.name, UNKNOWN) for target in targets]
+    found += [UNKNOWN] if still_to_be_found else []
     return tuple({each.digest: each for each in found}.values())
 
 

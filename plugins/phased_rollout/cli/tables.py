@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -81,6 +82,11 @@ def _parameters(channel: Json) -> Iterator[str]:
 def write(*lines: str) -> None:
     """Show lines of text."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def write_json(value: Any) -> None:
+    """Write JSON, for programs."""
+    write(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def write_table(columns: list[str], rows: list[list[str]]) -> None:
