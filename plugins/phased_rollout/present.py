@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from phased_rollout.errors import RecordError
 from phased_rollout.model.boundaries import UNKNOWN, Running, Side
@@ -23,6 +24,19 @@ _GIVEN_BACK = (Kind.RESTORED, Kind.EXCEPTED)
 
 Key = tuple[str, Address]
 """A target by its name and where it is: under its name at another address it is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a rollout has left on a target.
+
+    :param run: that rollout
+    :param channel: where the target was then
+    """
+
+    running: Running
+    run: str
+    channel: str
 
 
 def boundaries_of(
@@ -60,7 +74,12 @@ def _each(
 
 
 def running_now(records: RolloutRecords, definition: Definition) -> dict[str, Running]:
-    """Give what each target runs, by name: the change that the last rollout left there.
+    """Give what each target runs, by name, as far as that is known."""
+    return {name: left.running for name, left in left_behind(records, definition).items()}
+
+
+def left_behind(records: RolloutRecords, definition: Definition) -> dict[str, Left]:
+    """Give what the last rollout that changed a target has left there, by the target's name.
 
     What an earlier rollout left half-way, or somebody else has changed meanwhile as far as a
     rollback met it, is not known; nor is what no rollout that is looked at has touched.
@@ -70,7 +89,7 @@ def running_now(records: RolloutRecords, definition: Definition) -> dict[str, Ru
         for channel in definition.channels
         for target in (*channel.targets, *channel.on_hold)
     }
-    found: dict[str, Running] = {}
+    found: dict[str, Left] = {}
     runs = records.begun()
     earlier = runs[: runs.index(records.run_id)] if records.run_id in runs else runs
     for run in reversed(earlier[-_LOOK_BACK:]):
@@ -80,7 +99,7 @@ def running_now(records: RolloutRecords, definition: Definition) -> dict[str, Ru
             said = dict(_left_behind(records.of(run), set(left)))
         except RecordError:
             break  # what it did cannot be read, so nothing is known of what was there before
-        found |= {left.pop(key): running for key, running in said.items()}
+        found |= {left.pop(key): each for key, each in said.items()}
     return found
 
 
@@ -88,22 +107,23 @@ def _key(target: Target) -> Key:
     return target.name, address_of(target)
 
 
-def _left_behind(records: RolloutRecords, wanted: set[Key]) -> Iterator[tuple[Key, Running]]:
+def _left_behind(records: RolloutRecords, wanted: set[Key]) -> Iterator[tuple[Key, Left]]:
     """Give what a rollout has left on targets; not those that run what they ran before it."""
     plan, ledger = records.plan(), records.ledger()
     everywhere = ledger.last(Kind.NOTHING_TO_CHANGE) > ledger.last(Kind.PREVIEWED)
-    running = Running.of(records.change())
+    change = Running.of(records.change())
     for channel in plan.channels:
         keys = {target.name: _key(target) for target in channel.targets if _key(target) in wanted}
         if plan.is_bypassed(channel.name) or not keys:
             continue
         if everywhere or ledger.is_unchanged(channel.name):
-            yield from ((key, running) for key in keys.values())
-            continue
-        runs_it, unclear = _touched(records, ledger, channel)
+            runs_it, unclear = set(keys), set[str]()
+        else:
+            runs_it, unclear = _touched(records, ledger, channel)
         for name, key in keys.items():
             if name in unclear or name in runs_it:
-                yield key, UNKNOWN if name in unclear else running
+                running = UNKNOWN if name in unclear else change
+                yield key, Left(running, records.run_id, channel.name)
 
 
 def _touched(

@@ -16,6 +16,7 @@ from phased_rollout.model.target_state import Preview
 from phased_rollout.operators.base import RolloutOperator, now
 from phased_rollout.operators.platforms import warnings_of
 from phased_rollout.operators.previews import digests_of, previews_of
+from phased_rollout.operators.strangers import doubts_of
 from phased_rollout.operators.unchanged import graduated_in
 from phased_rollout.rollout import Rollout
 
@@ -102,6 +103,7 @@ def _included(rollout: Rollout) -> list[Channel]:
 def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
     plan, bypass = rollout.plan, rollout.plan.bypass
     found = [text for each in (plan.origin, plan.boundaries) if each for text in each.authorize]
+    found.extend(doubts_of(rollout) if previews else [])
     if bypass.tier.needs_second_person:
         found.append(f"{bypass}: {bypass.reason}")
     found.extend(_destructive(previews))

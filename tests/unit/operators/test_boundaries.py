@@ -15,6 +15,7 @@ from phased_rollout.errors import RecordError
 from phased_rollout.model.definition import Channel
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import describe
+from phased_rollout.model.target_state import Artifact
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.records import RolloutRecords
@@ -42,14 +43,21 @@ def base(store: Path, substrate: FakeSubstrate) -> Path:
 
 
 def plan(
-    base: Path, run: int, change: str, *channels: Channel, emergency: bool = False
+    base: Path,
+    run: int,
+    change: str,
+    *channels: Channel,
+    emergency: bool = False,
+    skip: str = "",
 ) -> RolloutRecords:
     """Make the plan of a run, of two channels in which all neighbours talk unless told."""
     planned = a_definition(*(channels or (a_channel("infra"), a_channel("production"))))
     with DAG("accounts", params=PARAMS):
         task = PlanOperator(task_id="plan", planned=planned, base=str(base), emergency=emergency)
     dag_run = SimpleNamespace(conf={}, run_id=f"run {run}", triggering_user_name="ann")
-    params = {**PARAMS, "change": f"changes/{change}"}
+    params: dict[str, Any] = {**PARAMS, "change": f"changes/{change}"}
+    if skip:
+        params |= {"bypass": "skip_channels", "bypass_channels": [skip], "bypass_reason": "CVE"}
     context: dict[str, Any] = {"dag_run": dag_run, "run_id": dag_run.run_id, "params": params}
     task.execute(context)
     return Rollout.open("accounts", dag_run.run_id).records
@@ -57,9 +65,12 @@ def plan(
 
 def rolled_out(base: Path, run: int, change: str) -> None:
     records = plan(base, run, change)
+    rollout = Rollout(records)
     for channel in records.plan().channels:
         records.add(Kind.ENTERED, at=datetime.now(UTC), channel=channel.name)
         for target in channel.targets:
+            artifact = rollout.artifact(channel.name, target)
+            rollout.substrate.running[target.name] = artifact  # type: ignore[attr-defined]  # a fake
             records.add(
                 Kind.VERIFIED, at=datetime.now(UTC), channel=channel.name, target=target.name
             )
@@ -125,11 +136,61 @@ def test_a_change_without_declarations_beside_others_without_is_not_spoken_of(ba
 
 def test_a_bypassed_channel_keeps_what_it_runs_and_stops_the_change(base: Path) -> None:
     rolled_out(base, 1, "one")
-    planned = a_definition(INFRA, PRODUCTION)
-    with DAG("accounts", params=PARAMS):
-        task = PlanOperator(task_id="plan", planned=planned, base=str(base))
-    dag_run = SimpleNamespace(conf={}, run_id="run 2", triggering_user_name="ann")
-    skipped = {"bypass": "skip_channels", "bypass_channels": ["infra"], "bypass_reason": "CVE"}
-    params = {**PARAMS, "change": "changes/two", **skipped}
     with pytest.raises(AirflowFailException, match="or do not bypass infra"):
-        task.execute({"dag_run": dag_run, "run_id": "run 2", "params": params})
+        plan(base, 2, "two", INFRA, PRODUCTION, skip="infra")
+
+
+def test_a_target_that_somebody_changed_since_needs_an_authorization(
+    base: Path, substrate: FakeSubstrate
+) -> None:
+    rolled_out(base, 1, "both")
+    records = plan(base, 2, "two")
+    assert asked(records) == []
+    substrate.running["production-1"] = Artifact("d" * 64, {})
+    assert asked(records) == [
+        "not known to run what the records say, by which the mixed states were checked: "
+        "production-1"
+    ]
+
+
+def test_a_target_of_which_nothing_is_known_is_asked_about_once(
+    base: Path, substrate: FakeSubstrate
+) -> None:
+    rolled_out(base, 1, "both")
+    broken = plan(base, 2, "two")
+    at = datetime.now(UTC)
+    broken.add(Kind.REFUSED, at=at, channel="production", target="production-1", reason="no")
+    records = plan(base, 3, "two")
+    substrate.running["production-1"] = Artifact("d" * 64, {})
+    [text] = asked(records)
+    assert "production runs something that is not recorded" in text
+
+
+def test_a_target_that_has_the_change_already_is_no_stranger(
+    base: Path, substrate: FakeSubstrate
+) -> None:
+    rolled_out(base, 1, "both")
+    records = plan(base, 2, "two")
+    target = records.plan().channels[0].targets[0]
+    substrate.running[target.name] = Rollout(records).artifact("infra", target)
+    assert asked(records) == []
+
+
+def test_a_bypassed_target_that_cannot_be_read_needs_an_authorization_and_stops_nothing(
+    base: Path, substrate: FakeSubstrate
+) -> None:
+    rolled_out(base, 1, "both")
+    records = plan(base, 2, "two", skip="production")
+    substrate.unreachable = {"production-2"}
+    [bypass, doubt] = asked(records)
+    assert "bypasses production" in bypass + doubt
+    assert "production-2" in bypass + doubt
+
+
+def test_what_runs_is_not_compared_for_changes_that_declare_nothing(
+    base: Path, substrate: FakeSubstrate
+) -> None:
+    rolled_out(base, 1, "silent")
+    records = plan(base, 2, "silent")
+    substrate.running["production-1"] = Artifact("d" * 64, {})
+    assert asked(records) == []

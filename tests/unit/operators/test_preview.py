@@ -177,11 +177,12 @@ def test_a_platform_that_cannot_be_read_stops_nothing(
     monkeypatch: pytest.MonkeyPatch,
     error: RolloutError,
 ) -> None:
-    records = begin(a_channel("playground", targets=1), a_channel("test", targets=1))
-    substrate.platforms = {"playground-1": "v1.33.1", "test-1": error}
+    records = begin(*(a_channel(name, targets=1) for name in ("playground", "test", "production")))
+    substrate.platforms = {"playground-1": "v1.33.1", "test-1": error, "production-1": "v1.30.0"}
     answering(monkeypatch, lambda _: Preview((MODIFY,)))
-    assert preview().execute(CONTEXT) == {"changing": 2, "unchanged": 0}
-    assert len(records.details(Kind.PREVIEWED)[0]["differences"]) == 1
+    assert preview().execute(CONTEXT) == {"changing": 3, "unchanged": 0}
+    [_, told] = records.details(Kind.PREVIEWED)[0]["differences"]
+    assert told.startswith("playground and production run platforms of different versions")
 
 
 def test_a_substrate_that_knows_no_platforms_is_not_asked(
