@@ -50,6 +50,8 @@ def write_plan(plan: Json) -> None:
     write(
         f"{plan['rollout']}: {plan['description'] or 'no description'}",
         f"change {change['name']} ({change['digest'][:12]}): {change['about']}",
+        *(f"provides {name} {', '.join(found)}" for name, found in change["provides"].items()),
+        *(f"requires {name} {found}" for name, found in change["requires"].items()),
         f"{runs}, takes at least {duration(plan['shortest_seconds'])} (the sum of the soaks)",
         *([f"policy {plan['policy']}"] if plan["policy"] else []),
         f"on failure: {plan['on_failure']}, {plan['rollback']}",
