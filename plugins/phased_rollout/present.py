@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from phased_rollout.errors import RecordError
+from phased_rollout.errors import RolloutError
 from phased_rollout.model.boundaries import UNKNOWN, Running, Side
 from phased_rollout.model.boundary_check import Boundaries, checked
 from phased_rollout.model.bypass import Bypass
@@ -97,7 +97,7 @@ def left_behind(records: RolloutRecords, definition: Definition) -> dict[str, Le
             break
         try:
             said = dict(_left_behind(records.of(run), set(left)))
-        except RecordError:
+        except (RolloutError, ValueError, KeyError, TypeError):  # as another version wrote it
             break  # what it did cannot be read, so nothing is known of what was there before
         found |= {left.pop(key): each for key, each in said.items()}
     return found

@@ -122,10 +122,11 @@ def test_a_target_at_another_address_is_another_one_and_one_in_another_channel_t
     assert now(definition) == {"playground-1": ONE, "test-1": ONE, "test-2": UNKNOWN}
 
 
-def test_a_record_that_cannot_be_read_hides_what_was_before_it(store: Path) -> None:
+@pytest.mark.parametrize("damaged", ["{", "{}", '{"plan": {}, "change": "x"}', '{"plan": 1}'])
+def test_a_record_that_cannot_be_read_hides_what_was_before_it(store: Path, damaged: str) -> None:
     a_run(1, "entered playground", "entered test", *ALL_VERIFIED)
     records = a_run(2)
-    Path(records.folder.path, "plan.json").write_text("{")
+    Path(records.folder.path, "plan.json").write_text(damaged)
     a_run(3, "entered playground", ALL_VERIFIED[0])
     assert now() == {"playground-1": THREE, "test-1": UNKNOWN, "test-2": UNKNOWN}
 
