@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from phased_rollout.errors import DriftedError, RefusedError, UnreachableError
+from phased_rollout.errors import DriftedError, RefusedError, RolloutError, UnreachableError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
 from phased_rollout.model.digest import digest_of
@@ -41,6 +41,7 @@ class FakeSubstrate:
     previews: dict[str, Preview] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    platforms: dict[str, str | RolloutError] = field(default_factory=dict)
     stays_busy: bool = False
 
     def render(self, change: Change, *, channel: str, target: Target) -> Artifact:
@@ -54,6 +55,12 @@ class FakeSubstrate:
     def read(self, target: Target) -> TargetState:
         self._ask(target)
         return TargetState(self.running.get(target.name), settled=target.name not in self.busy)
+
+    def platform(self, target: Target) -> str | None:
+        answer = self.platforms.get(target.name)
+        if isinstance(answer, RolloutError):
+            raise answer
+        return answer
 
     def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:
         self._ask(target)

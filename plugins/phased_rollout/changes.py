@@ -64,6 +64,8 @@ def load(
         tags=settings.tags,
         capabilities=tuple(settings.capabilities),
         given=values,
+        provides=settings.provides,
+        requires=settings.requires,
     )
 
 

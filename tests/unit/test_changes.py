@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +57,24 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path, **given: Any) -> Change:
     return changes.load(folder.name, base=folder.parent, given=given)
+
+
+def test_a_change_may_declare_what_it_provides_and_requires(folder: Path) -> None:
+    (folder / "change.yaml").write_text(
+        'provides: {api: 2.10, queue: [1, 2, 1]}\nrequires: {api: ">=2,<3", db: "==1.4"}\n'
+    )
+    change = load(folder)
+    assert change.provides == {"api": ("2.10",), "queue": ("1", "2")}
+    assert change.requires == {"api": ">=2,<3", "db": "==1.4"}
+
+
+def test_what_the_page_shows_of_boundaries_is_taken(folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/configure.md").read_text()
+    [block] = re.findall(r"^    # change.yaml\n(?:    .*\n)+", page, re.MULTILINE)
+    (folder / "change.yaml").write_text(textwrap.dedent(block))
+    change = load(folder)
+    assert change.provides == {"api": ("1", "2")}
+    assert change.requires == {"api": ">=1,<3", "db": "==2"}
 
 
 def problems_of(folder: Path, given: Mapping[str, Any] | None = None) -> list[str]:
@@ -228,6 +248,26 @@ def test_a_secret_may_be_referred_to(folder: Path) -> None:
         (
             "overrides:\n  chanels: {}\n  targets: {a: {Dais: 1}}",
             ["2: overrides.chanels: unknown key, did you mean 'channels'?"],
+        ),
+        (
+            "provides:\n  api: [1, 2.0rc1]\n  db: []\n  q: true\n  'a b': 1\n",
+            [
+                "2: provides.api: 2.0rc1 is no version: write one such as 2 or 1.4, or a list",
+                "3: provides.db: is empty: name the version that is provided",
+                "4: provides.q: true is no version: write one such as 2 or 1.4, or a list",
+                "5: provides['a b']: a b cannot name an interface: use letters, digits, '_', '-' "
+                "and '.', at most 100",
+            ],
+        ),
+        (
+            'requires:\n  api: 2\n  db: ">=1,,<3"\n  q: [">=1"]\n',
+            [
+                '2: requires.api: 2 is no condition: write one such as ">=2" or ">=1,<3", in '
+                "quotes",
+                '3: requires.db: >=1,,<3 is no condition: write one such as ">=2" or ">=1,<3", in '
+                "quotes",
+                "4: requires.q: must be text, not a list",
+            ],
         ),
         (
             "overrides:\n  targets: {a: {Dais: 1}}",

@@ -178,6 +178,8 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
             "name": "longer",
             "digest": change.digest,
             "about": "Keep the logs longer",
+            "provides": {},
+            "requires": {},
         },
         "shortest_seconds": 5400 + 2 * 86400,
     }
@@ -246,6 +248,18 @@ def test_overrides_for_targets_that_are_not_known_yet_are_judged_by_the_plan(
     assert main(["validate", str(file)]) == 1
     file.write_text(SELECTS)
     assert main(["validate", str(file)]) == 0
+
+
+def test_a_plan_shows_what_the_change_declares(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = file.parent / "changes" / "longer" / "change.yaml"
+    settings.write_text('provides: {api: [1, 2]}\nrequires: {db: ">=3"}\n')
+    assert main(["plan", "accounts", "--config", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[2:4] == ["provides api 1, 2", "requires db >=3"]
+    assert main(["plan", "accounts", "--config", str(file), "--json"]) == 0
+    change = json.loads(capsys.readouterr().out)["change"]
+    assert (change["provides"], change["requires"]) == ({"api": ["1", "2"]}, {"db": ">=3"})
 
 
 def test_a_plan_of_another_change_is_found_from_where_one_stands(

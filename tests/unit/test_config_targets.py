@@ -251,3 +251,28 @@ def test_an_inventory_of_another_package_judges_its_options_itself(
     spec, region = AdapterSpec("cmdb", {"sites": [1]}), {"region": "eu-central-1"}
     assert inventory == Inventory(spec, unlisted=Unlisted.BLOCK, address=region)
     assert adapters.load(spec, group=adapters.INVENTORIES) == {"sites": [1]}
+
+
+def test_a_channel_says_which_channels_it_talks_to_or_leaves_it_to_their_order(read: Read) -> None:
+    assert [c.talks_to for c in read().channels] == [None, None]
+    talks = read("name: production", "name: production\n        talks_to: [playground, production]")
+    assert [c.talks_to for c in talks.channels] == [None, ("playground", "production")]
+    nobody = read("name: production", "name: production\n        talks_to: []")
+    assert nobody.channels[1].talks_to == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ("[playgroud]", "there is no channel 'playgroud' in this rollout, did you mean "),
+        ("[infra]", "there is no channel 'infra' in this rollout: the channels are playground, "),
+        ("[playground, playground]", "names 'playground' twice: remove one of the two"),
+        ("", "has no value: give it one, or remove the key"),
+    ],
+)
+def test_a_channel_talks_to_channels_that_exist_each_once(
+    read: Read, names: str, problem: str
+) -> None:
+    [found] = problems(read, "name: production", f"name: production\n        talks_to: {names}")
+    assert found.startswith(f"11: {PRODUCTION}.talks_to")
+    assert problem in found

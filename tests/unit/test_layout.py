@@ -17,7 +17,7 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["triggers"],
     ["rollout"],
     ["substrates", "health", "inventory"],
-    ["aws", "aws_errors", "claims", "debts", "locks", "notify"],
+    ["aws", "aws_errors", "claims", "debts", "locks", "notify", "present"],
     ["records"],
     [
         "changes",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from phased_rollout import changes, config, sources
+from phased_rollout import config
+from phased_rollout.cli.chosen import change_named, change_of, definition_named
 from phased_rollout.cli.planned import plan_as_json
-from phased_rollout.cli.tables import Json, write_held, write_plan
+from phased_rollout.cli.tables import Json, write_held, write_json, write_plan
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.errors import ChangeError, RolloutError
 from phased_rollout.model.change import Change
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RolloutError as error:
         problems = str(error).splitlines()
         if arguments.json:
-            _write_json({"problems": problems})
+            write_json({"problems": problems})
         else:
             sys.stderr.write("".join(f"{problem}\n" for problem in problems))
         return PROBLEMS
@@ -70,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--policy", metavar="NAME", help="another policy that the file allows")
     plan.add_argument("--config", metavar="FILE", type=Path, help=where)
     plan.set_defaults(run=_plan, refuse=plan.error)
+
+    beside = commands.add_parser(
+        "boundaries", parents=[common], help="say whether a change works beside what runs now"
+    )
+    beside.add_argument("rollout", metavar="ROLLOUT")
+    beside.add_argument("--change", metavar="PLACE", help="another change than the configured one")
+    beside.add_argument("--skip", metavar="CHANNEL", action="append", help="as if it were bypassed")
+    beside.add_argument("--config", metavar="FILE", type=Path, help=where)
+    beside.set_defaults(run=_boundaries, refuse=beside.error)
 
     show = commands.add_parser("show", parents=[common], help="say which channel holds a target")
     show.add_argument("target", metavar="TARGET", help="name of a target, or account id")
@@ -123,7 +132,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     for definition in found.definitions.values():
         try:
             if definition.change is not None:
-                change = _change(found, definition, definition.change)
+                change = change_of(found, definition, definition.change)
                 problems.extend(_lint(definition, change) if arguments.lint else [])
         except ChangeError as error:
             problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
@@ -135,7 +144,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         for name, definition in found.definitions.items()
     }
     if arguments.json:
-        _write_json({"problems": [], "file": found.source, "targets": rollouts})
+        write_json({"problems": [], "file": found.source, "targets": rollouts})
     else:
         counts = ", ".join(
             f"{name} ({count} targets{_later(found.definitions[name])})"
@@ -175,7 +184,7 @@ def _later(definition: Definition) -> str:
 def _plan(arguments: argparse.Namespace) -> int:
     found = config.load(arguments.config)
     refuse: Callable[[str], NoReturn] = arguments.refuse
-    definition = _definition(found, arguments)
+    definition = definition_named(found, arguments)
     if definition.policies or arguments.policy:
         policy = arguments.policy or definition.policy
         if policy not in definition.policies:
@@ -183,25 +192,19 @@ def _plan(arguments: argparse.Namespace) -> int:
             refuse(f"{definition.name} allows no policy {policy!r}: it allows {allowed}")
         definition = definition.under(policy)
     refuse_expired_holds(definition, today=datetime.now(UTC).date())
-    source = arguments.change or definition.change
-    if arguments.change and "://" not in arguments.change:
-        source = str(Path(arguments.change).absolute())
-    if source is None:
-        refuse(f"{definition.name} has no change of its own: name one with --change")
-    plan = plan_as_json(definition, _change(found, definition, source))
+    plan = plan_as_json(definition, change_named(found, definition, arguments))
     if arguments.json:
-        _write_json(plan)
+        write_json(plan)
     else:
         write_plan(plan)
     return OK
 
 
-def _definition(found: Config, arguments: argparse.Namespace) -> Definition:
-    if arguments.rollout not in found.definitions:
-        known = list(found.definitions)
-        close = did_you_mean(arguments.rollout, known) or f": there is {', '.join(known)}"
-        arguments.refuse(f"no rollout {arguments.rollout!r}{close}")
-    return found.definitions[arguments.rollout]
+def _boundaries(arguments: argparse.Namespace) -> int:
+    # Reading records takes Airflow, which is slow to import.
+    from phased_rollout.cli import beside  # noqa: PLC0415
+
+    return PROBLEMS if beside.run(arguments) else OK
 
 
 def _debt(arguments: argparse.Namespace) -> int:
@@ -210,10 +213,10 @@ def _debt(arguments: argparse.Namespace) -> int:
 
     found = config.load(arguments.config)
     if arguments.rollout:
-        _definition(found, arguments)
+        definition_named(found, arguments)
     debts = debts_of(found, arguments.rollout, now=datetime.now(UTC))
     if arguments.json:
-        _write_json({"debts": debts})
+        write_json({"debts": debts})
     elif debts:
         write_debts(debts)
     else:
@@ -227,7 +230,7 @@ def _history(arguments: argparse.Namespace) -> int:
 
     found = past.past_of(arguments.rollout, limit=arguments.limit)
     if arguments.json:
-        _write_json(past.history_as_json(found))
+        write_json(past.history_as_json(found))
     else:
         past.write_history(found)
     return PROBLEMS if found.unreadable else OK
@@ -240,7 +243,7 @@ def _report(arguments: argparse.Namespace) -> int:
     since = datetime.now(UTC) - arguments.since
     found = past.past_of(arguments.rollout, since=since)
     if arguments.json:
-        _write_json(past.report_as_json(found, since=since))
+        write_json(past.report_as_json(found, since=since))
     else:
         past.write_report(found, since=since)
     return PROBLEMS if found.unreadable else OK
@@ -261,7 +264,7 @@ def _show(arguments: argparse.Namespace) -> int:
         if arguments.target in {target.name, *target.address.values()}
     ]
     if arguments.json:
-        _write_json({"target": arguments.target, "held": held})
+        write_json({"target": arguments.target, "held": held})
     elif held:
         write_held(held)
     else:
@@ -280,17 +283,3 @@ def _targets(found: Config) -> Iterator[tuple[Definition, Channel, Target]]:
         for channel in definition.channels:
             for target in (*channel.targets, *channel.on_hold):
                 yield definition, channel, target
-
-
-def _change(found: Config, definition: Definition, source: str) -> Change:
-    with sources.opened(source, base=Path(found.source).parent) as folder:
-        change = changes.load(
-            str(folder), base=folder, given={}, templates=changes.templates_of(definition)
-        )
-    if problems := changes.check_against(change, definition):
-        raise ChangeError("\n".join(problems))
-    return change
-
-
-def _write_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

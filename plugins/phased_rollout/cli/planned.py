@@ -20,7 +20,13 @@ def plan_as_json(definition: Definition, change: Change) -> Json:
         "policy": definition.policy,
         "on_failure": definition.on_failure.value,
         "rollback": definition.rollback_scope.value,
-        "change": {"name": change.name, "digest": change.digest, "about": change.description},
+        "change": {
+            "name": change.name,
+            "digest": change.digest,
+            "about": change.description,
+            "provides": {name: list(versions) for name, versions in change.provides.items()},
+            "requires": dict(change.requires),
+        },
         "shortest_seconds": int(soaks.total_seconds()),
         "channels": [_channel_as_json(channel, change) for channel in definition.channels],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +50,8 @@ def write_plan(plan: Json) -> None:
     write(
         f"{plan['rollout']}: {plan['description'] or 'no description'}",
         f"change {change['name']} ({change['digest'][:12]}): {change['about']}",
+        *(f"provides {name} {', '.join(found)}" for name, found in change["provides"].items()),
+        *(f"requires {name} {found}" for name, found in change["requires"].items()),
         f"{runs}, takes at least {duration(plan['shortest_seconds'])} (the sum of the soaks)",
         *([f"policy {plan['policy']}"] if plan["policy"] else []),
         f"on failure: {plan['on_failure']}, {plan['rollback']}",
@@ -81,6 +84,11 @@ def _parameters(channel: Json) -> Iterator[str]:
 def write(*lines: str) -> None:
     """Show lines of text."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def write_json(value: Any) -> None:
+    """Write JSON, for programs."""
+    write(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def write_table(columns: list[str], rows: list[list[str]]) -> None:

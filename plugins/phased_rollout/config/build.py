@@ -196,6 +196,7 @@ def _channel(
         freeze=tuple(w.window(_timezone(rollout, defaults)) for w in windows),
         approval=_approval(levels),
         signals=tuple(_signal(signal, rollout.substrate) for signal in signals),
+        talks_to=None if channel.talks_to is None else tuple(channel.talks_to),
     )
 
 

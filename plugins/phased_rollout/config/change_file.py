@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from phased_rollout.config.fields import Strict
 from phased_rollout.config.kinds import Capability
-from phased_rollout.config.rules import Matching
+from phased_rollout.config.rules import WRITTEN, Matching
+from phased_rollout.model.versions import CONDITION, VERSION
 
 MAX_VALUE = 4096
 """CloudFormation's limit for the value of a parameter, in bytes."""
@@ -56,6 +58,32 @@ TagKey = Annotated[
 TagValue = Annotated[str, Matching(r"(?s).{0,256}", "is too long for a tag: use at most 256")]
 
 
+InterfaceName = Annotated[
+    str,
+    Matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}",
+        "cannot name an interface: use letters, digits, '_', '-' and '.', at most 100",
+    ),
+]
+
+
+def _versions(value: Any) -> tuple[str, ...]:
+    given = value if isinstance(value, list) else [value]
+    if not given:
+        raise ValueError("is empty: name the version that is provided")
+    for each in given:
+        if not isinstance(each, str) or not re.fullmatch(VERSION, each, re.ASCII):
+            shown = each if isinstance(each, str) else WRITTEN
+            raise ValueError(f"{shown} is no version: write one such as 2 or 1.4, or a list")
+    return tuple(dict.fromkeys(given))
+
+
+Versions = Annotated[tuple[str, ...], BeforeValidator(_versions)]
+Condition = Annotated[
+    str, Matching(CONDITION, 'is no condition: write one such as ">=2" or ">=1,<3", in quotes')
+]
+
+
 class Overrides(Strict):
     """Parameters for some channels or targets only."""
 
@@ -71,3 +99,5 @@ class Settings(Strict):
     overrides: Overrides = Overrides()
     tags: dict[TagKey, TagValue] = Field(default_factory=dict)
     capabilities: list[Capability] = Field(default_factory=list)
+    provides: dict[InterfaceName, Versions] = Field(default_factory=dict)
+    requires: dict[InterfaceName, Condition] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters
+from phased_rollout.config import clusters, neighbours
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -74,6 +74,7 @@ class _Checks:
 
     def rollout(self, rollout: Raw, path: Path, policies: Policies) -> None:
         self.note(policies.problems(path))
+        self.note(neighbours.problems_of(rollout, path))
         substrate = mapping(rollout.get("substrate"))
         channels: dict[Any, _Seen] = {}
         names: dict[Any, _Seen] = {}

@@ -145,6 +145,7 @@ class Channel(ChannelSettings, Generic[TargetT]):
 
     name: ChannelName
     signals: Maybe[list[Signal]] = None
+    talks_to: Maybe[list[Text]] = None
     targets: Annotated[list[TargetT] | None, Filled("name at least one target")] = None
     select: Annotated[SelectSettings | None, Filled("say which targets: by ou or labels")] = None
 

@@ -18,6 +18,8 @@ class Change:
 
     :param files: relative path to text, e.g. ``{"template.yaml": "…"}``
     :param given: parameters that the operator passed with the run
+    :param provides: interface to the versions of it that others find where this change runs
+    :param requires: interface to the condition on its version where those run that it talks to
     """
 
     name: str
@@ -29,10 +31,16 @@ class Change:
     tags: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     given: Parameters = field(default_factory=dict)
+    provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    requires: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """Name the content; the change's name and description are not part of it."""
+        """Name the content; the change's name and description are not part of it.
+
+        A change that declares nothing has the digest that it had before changes could.
+        """
+        provides = {name: sorted(versions) for name, versions in self.provides.items()}
         return digest_of(
             {
                 "files": dict(self.files),
@@ -42,6 +50,8 @@ class Change:
                 "tags": dict(self.tags),
                 "capabilities": sorted(self.capabilities),
                 "given": dict(self.given),
+                **({"provides": provides} if provides else {}),
+                **({"requires": dict(self.requires)} if self.requires else {}),
             }
         )
 

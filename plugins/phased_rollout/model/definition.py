@@ -160,6 +160,7 @@ class Channel:
     :param on_hold: those in quarantine, which are left out
     :param freeze: times in which none of its targets is started
     :param select: which targets of the inventory join them when a plan is made; None in a plan
+    :param talks_to: channels whose interfaces it uses; None: its neighbours' and its own
     """
 
     name: str
@@ -173,6 +174,7 @@ class Channel:
     on_hold: tuple[Target, ...] = ()
     freeze: tuple[FreezeWindow, ...] = ()
     select: Select | None = None
+    talks_to: tuple[str, ...] | None = None
 
     @property
     def needs_approval(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from phased_rollout.errors import GuardError
+from phased_rollout.model.boundary_check import Boundaries
 from phased_rollout.model.bypass import NO_BYPASS, Bypass, BypassTier
 from phased_rollout.model.definition import (
     Channel,
@@ -56,6 +57,7 @@ class Plan:
     :param emergency: made by the emergency Dag
     :param pays: runs whose bypass this one makes good: it walks all channels even where no target
         would change
+    :param boundaries: what was found of its mixed states; None when no change declares anything
     """
 
     definition: Definition
@@ -68,6 +70,7 @@ class Plan:
     emergency: bool = False
     pays: tuple[str, ...] = ()
     origin: Origin | None = None
+    boundaries: Boundaries | None = None
 
     def __post_init__(self) -> None:
         """Refuse a plan that would roll out nothing."""
@@ -172,6 +175,7 @@ def describe(plan: Plan) -> str:
         lines.extend(f"   frozen in {window}" for window in channel.freeze)
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     lines.extend(plan.origin.in_words() if plan.origin else ())
+    lines.extend(plan.boundaries.in_words() if plan.boundaries else ())
     return "\n".join(lines)
 
 

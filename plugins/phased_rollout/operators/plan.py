@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from phased_rollout import changes, sources, substrates
 from phased_rollout.debts import made_good_by, owed
 from phased_rollout.errors import ChangeError, ConfigError, GuardError, RefusedError
+from phased_rollout.model.boundary_check import Boundaries
 from phased_rollout.model.bypass import Bypass, make_bypass
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
@@ -22,6 +23,7 @@ from phased_rollout.notify import problems_of
 from phased_rollout.operators.announce import tell_started
 from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
 from phased_rollout.operators.discovery import find_targets
+from phased_rollout.present import boundaries_of
 from phased_rollout.records import RolloutRecords
 
 LOOK_AGAIN = timedelta(seconds=10)
@@ -107,12 +109,21 @@ class PlanOperator(RolloutOperator):
             emergency=self.emergency,
             pays=made_good_by(owed(records), change=change.digest, tier=bypass.tier),
             origin=origin,
+            boundaries=self._beside(boundaries_of(records, definition, bypass, change)),
         )
         refuse_lonely_approvals(plan)
         if plan.pays and definition.policy != self.planned.policy:
             usual = self.planned.policy
             raise GuardError(f"policy: what a bypass left out is made good under {usual!r} only")
         return plan, change
+
+    def _beside(self, found: Boundaries | None) -> Boundaries | None:
+        """Stop a change that would not work beside what runs now; what cannot wait is asked."""
+        if found and self.emergency:
+            return found.asking()
+        if found and found.stops:
+            raise GuardError("\n".join(found.stops))
+        return found
 
     def _change(self, params: Any, definition: Definition, bypass: Bypass) -> Change:
         source = params["change"] or self.planned.change

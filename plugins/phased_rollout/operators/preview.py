@@ -14,7 +14,9 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import destructive, merge, of_targets
 from phased_rollout.model.target_state import Preview
 from phased_rollout.operators.base import RolloutOperator, now
+from phased_rollout.operators.platforms import warnings_of
 from phased_rollout.operators.previews import digests_of, previews_of
+from phased_rollout.operators.strangers import doubts_of
 from phased_rollout.operators.unchanged import graduated_in
 from phased_rollout.rollout import Rollout
 
@@ -37,7 +39,7 @@ class PreviewOperator(RolloutOperator):
             raise AirflowException(text) if mendable else AirflowFailException(text) from error
         changing = {name: p for name, p in previews.items() if p is not None}
         unchanged = _unchanged(rollout, changing)
-        merged = [*merge(changing), *_words(unchanged)]
+        merged = [*merge(changing), *_words(unchanged), *self._warnings(rollout, changing)]
         self.log.info("%s", "\n".join(merged) or "no target would change")
         refused = _refused(rollout, changing)
         rollout.records.add(
@@ -57,6 +59,9 @@ class PreviewOperator(RolloutOperator):
             enters = [f"{name}.enter" for name in rollout.plan.names]
             raise DownstreamTasksSkipped(tasks=["authorize", *enters])
         return {"changing": len(changing), "unchanged": len(previews) - len(changing)}
+
+    def _warnings(self, rollout: Rollout, changing: Mapping[str, Preview]) -> list[str]:
+        return warnings_of(self, rollout, _included(rollout)) if changing else []
 
 
 def _unchanged(rollout: Rollout, changing: Mapping[str, Preview]) -> dict[str, str | None]:
@@ -96,8 +101,9 @@ def _included(rollout: Rollout) -> list[Channel]:
 
 
 def _reasons(rollout: Rollout, previews: Mapping[str, Preview]) -> list[str]:
-    origin, bypass = rollout.plan.origin, rollout.plan.bypass
-    found = list(origin.authorize) if origin else []
+    plan, bypass = rollout.plan, rollout.plan.bypass
+    found = [text for each in (plan.origin, plan.boundaries) if each for text in each.authorize]
+    found.extend(doubts_of(rollout) if previews else [])
     if bypass.tier.needs_second_person:
         found.append(f"{bypass}: {bypass.reason}")
     found.extend(_destructive(previews))

@@ -24,6 +24,9 @@ class Substrate(Protocol):
     or the triggerer. Each raises UnreachableError when the target could not be asked (throttled,
     timed out, reply lost, no such connection, no permission to look) and RefusedError when the
     target said no, in words that a person can act on; neither ever carries a secret.
+
+    It may have one method more, ``platform(target) -> str | None``: the version of what the target
+    runs on, such as ``v1.33.1``. The preview warns of neighbouring channels that are far apart.
     """
 
     def render(self, change: Change, *, channel: str, target: Target) -> Artifact:

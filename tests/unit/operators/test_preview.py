@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 
-from phased_rollout.errors import ChangeError, RefusedError
+from phased_rollout.errors import ChangeError, RefusedError, RolloutError, UnreachableError
 from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
@@ -154,3 +154,42 @@ def test_a_target_that_cannot_be_reached_is_asked_again(
     with pytest.raises(AirflowException) as failed:
         preview().execute(CONTEXT)
     assert not isinstance(failed.value, AirflowFailException)
+
+
+def test_neighbouring_channels_on_platforms_far_apart_are_warned_of(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = [a_channel(name, targets=1) for name in ("playground", "test", "production")]
+    records = begin(*channels)
+    substrate.platforms = {"playground-1": "v1.33.1", "test-1": "v1.32.0", "production-1": "v1.30"}
+    answering(monkeypatch, lambda _: Preview((MODIFY,)))
+    preview().execute(CONTEXT)
+    assert records.details(Kind.PREVIEWED)[0]["differences"][1:] == [
+        "test and production run platforms of different versions, v1.32.0 (test-1) and v1.30 "
+        "(production-1): what test shows is weak evidence for production"
+    ]
+
+
+@pytest.mark.parametrize("error", [UnreachableError("no answer"), RefusedError("forbidden")])
+def test_a_platform_that_cannot_be_read_stops_nothing(
+    store: Path,
+    substrate: FakeSubstrate,
+    monkeypatch: pytest.MonkeyPatch,
+    error: RolloutError,
+) -> None:
+    records = begin(*(a_channel(name, targets=1) for name in ("playground", "test", "production")))
+    substrate.platforms = {"playground-1": "v1.33.1", "test-1": error, "production-1": "v1.30.0"}
+    answering(monkeypatch, lambda _: Preview((MODIFY,)))
+    assert preview().execute(CONTEXT) == {"changing": 3, "unchanged": 0}
+    [_, told] = records.details(Kind.PREVIEWED)[0]["differences"]
+    assert told.startswith("playground and production run platforms of different versions")
+
+
+def test_a_substrate_that_knows_no_platforms_is_not_asked(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = begin(a_channel("playground", targets=1))
+    monkeypatch.delattr(FakeSubstrate, "platform")
+    answering(monkeypatch, lambda _: Preview((MODIFY,)))
+    preview().execute(CONTEXT)
+    assert len(records.details(Kind.PREVIEWED)[0]["differences"]) == 1

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.errors import RefusedError, RolloutError, UnreachableError
+from phased_rollout.model.definition import Target
 from phased_rollout.model.target_state import Difference, Outcome
 from tests.contract.drive import AGAIN, Guard
 from tests.unit.substrates.clusters import (
@@ -323,3 +324,10 @@ def test_what_an_answer_means(kube: World, code: int, message: str, error: type[
         kube.preview(config_map())
     assert type(raised.value) in (error, *error.__subclasses__())
     assert message[:20] in str(raised.value)
+
+
+def test_a_cluster_tells_the_version_of_its_api_server(kube: World) -> None:
+    assert kube.substrate().platform(kube.target) == "v1.33.0"
+    away = Target("away", {"context": "nowhere"})
+    with pytest.raises(RolloutError):
+        kube.substrate().platform(away)

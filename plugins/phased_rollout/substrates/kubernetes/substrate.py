@@ -74,6 +74,10 @@ class KubernetesSubstrate:
         keeper = self._keeper(target)
         return state_of(keeper, keeper.read())
 
+    def platform(self, target: Target) -> str | None:
+        """Read the version of the cluster's API server, such as ``v1.33.1``."""
+        return self._keeper(target).cluster.version()
+
     def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:  # noqa: ARG002  # stores nothing
         """Ask the server by dry runs, which store nothing."""
         keeper = self._keeper(target)
