@@ -7,6 +7,7 @@ from datetime import timedelta
 from phased_rollout.cli.tables import Json
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Channel, Definition
+from phased_rollout.model.representativeness import unlike
 
 
 def plan_as_json(definition: Definition, change: Change) -> Json:
@@ -22,6 +23,8 @@ def plan_as_json(definition: Definition, change: Change) -> Json:
         "rollback": definition.rollback_scope.value,
         "change": {"name": change.name, "digest": change.digest, "about": change.description},
         "shortest_seconds": int(soaks.total_seconds()),
+        "untested": definition.untested.value,
+        "unlike": unlike(definition),
         "channels": [_channel_as_json(channel, change) for channel in definition.channels],
     }
 

@@ -48,8 +48,12 @@ def exercised_by(
 def unlike(definition: Definition, *, without: Collection[str] = ()) -> list[str]:
     """Say, before anything is previewed, which traits only later channels have.
 
+    Nothing while targets have still to be found: then no channel is known as a whole.
+
     :param without: the channels that a run bypasses
     """
+    if any(channel.select for channel in definition.channels):
+        return []
     names = compared(definition)
     channels = [c for c in definition.channels if c.name not in without]
     # As if each target had the same change: then nothing but the traits can differ.

@@ -17,6 +17,7 @@ from phased_rollout.model.representativeness import (
     policy_of,
     unlike,
 )
+from phased_rollout.model.selection import Select
 from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.model.untested import Exercised, Untested, compare
 from tests.builders import a_channel, a_definition, a_plan
@@ -128,6 +129,12 @@ def test_a_channel_that_a_run_bypasses_has_no_traits_to_show() -> None:
     assert unlike(a_definition(*channels), without=["playground"]) == [
         f"last: {telling}eu-central-1 (1 target)"
     ]
+
+
+def test_nothing_is_told_while_targets_have_still_to_be_found() -> None:
+    definition = two("cn-north-1")
+    selecting = replace(definition.channels[0], select=Select(labels={"tier": "test"}))
+    assert unlike(replace(definition, channels=(selecting, definition.channels[1]))) == []
 
 
 def test_a_trait_that_no_target_has_is_warned_of() -> None:
