@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from phased_rollout.model.definition import Channel
@@ -39,7 +39,7 @@ class Seen:
 
     def as_json(self) -> Json:
         """Give what is recorded: targets of the same changes share an entry."""
-        inherited = {name: asdict(found) for name, found in self.inherited.items()}
+        inherited = {name: _told(found) for name, found in self.inherited.items()}
         return {"targets": grouped(self.changes), "inherited": inherited}
 
 
@@ -95,7 +95,7 @@ def at_graduation(rollout: Rollout, channel: str) -> Json:
         return {}  # previewed by an earlier version
     found = _channels(rollout, seen)
     left = _after(rollout, compare(found), channel)
-    return {"exercised": asdict(found[channel]), "untested": as_json(left)}
+    return {"exercised": _told(found[channel]), "untested": as_json(left)}
 
 
 def anew(rollout: Rollout, channel: str, fresh: Previews) -> list[str]:
@@ -156,7 +156,7 @@ def _graduated(records: RolloutRecords, channel: str) -> Exercised | None:
     """Give what a rollout exercised in a channel, or inherited itself; None if unknown."""
     graduated = records.latest(Kind.GRADUATED, channel=channel) or {}
     if "exercised" in graduated:
-        return Exercised(**graduated["exercised"])
+        return _exercised(graduated["exercised"])
     seen = _seen(records)
     return seen.inherited.get(channel) if seen else None
 
@@ -170,8 +170,16 @@ def _seen(records: RolloutRecords) -> Seen | None:
     groups = [*exercises["targets"], *(g for r in told[last + 1 :] for g in r.get("exercises", ()))]
     return Seen(
         {name: group["changes"] for group in groups for name in group["targets"]},
-        {name: Exercised(**found) for name, found in exercises["inherited"].items()},
+        {name: _exercised(found) for name, found in exercises["inherited"].items()},
     )
+
+
+def _told(found: Exercised) -> Json:
+    return {"changes": dict(found.changes), "traits": dict(found.traits)}
+
+
+def _exercised(told: Json) -> Exercised:
+    return Exercised(told["changes"], told["traits"])
 
 
 def _channels(rollout: Rollout, seen: Seen) -> dict[str, Exercised]:
