@@ -11,6 +11,7 @@ import pytest
 
 from phased_rollout.errors import DriftedError, GuardError, RefusedError, UnreachableError
 from phased_rollout.model.definition import Target
+from phased_rollout.model.representativeness import kinds_of
 from phased_rollout.model.target_state import Outcome, Preview, Progress
 from phased_rollout.rollout import AT_ONCE, for_each
 from tests.contract.drive import AGAIN, APPLY, PREVIEW, Driver, Guard, KilledError, patiently
@@ -95,6 +96,14 @@ def test_what_would_be_removed_is_called_destructive(one: Driver) -> None:
 def test_two_previews_of_the_same_are_the_same_and_of_another_are_not(running: Driver) -> None:
     assert previewed(running, "second").digest == previewed(running, "second").digest
     assert previewed(running, "second").digest != previewed(running, "first", extra=True).digest
+
+
+def test_a_kind_of_change_names_no_target(harness: Harness) -> None:
+    one, other = Driver(harness), Driver(harness)
+    assert one.target.address != other.target.address
+    kinds = kinds_of(previewed(one, "first"))
+    assert kinds
+    assert kinds == kinds_of(previewed(other, "first"))
 
 
 # applying

@@ -182,6 +182,8 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
             "requires": {},
         },
         "shortest_seconds": 5400 + 2 * 86400,
+        "untested": "warn",
+        "unlike": [],
     }
     assert playground == {
         "name": "playground",
@@ -204,6 +206,18 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
     assert production["waves"] == [["production-1", "production-2"], ["production-3"]]
     assert production["parameters"] == {"Days": "365"}
     assert production["targets"][2]["parameters"] == {"Days": "7"}
+
+
+def test_a_plan_names_the_traits_that_only_later_channels_have(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = 'account: "000000000002"'
+    file.write_text(CHANNELS.replace(account, f"{account}, traits: {{engine: aurora}}", 1))
+    assert main(["plan", "accounts", "--config", str(file)]) == 0
+    assert (
+        "production: no channel before it changes a target with engine=aurora (1 target)\n"
+        in capsys.readouterr().out
+    )
 
 
 SELECTS = CHANNELS.replace(

@@ -128,6 +128,7 @@ def test_report_measures_what_began_since(some: None, capsys: pytest.CaptureFixt
             "change_failure_rate": {"rate": 0.5, "count": 1, "of": 2},
             "time_to_restore": {"median_seconds": 120.0, "count": 1},
             "bypass_rate": {"rate": 1 / 3, "count": 1, "of": 3},
+            "untested": [],
         }
     ]
 
@@ -146,6 +147,18 @@ def test_report_is_readable_and_says_when_there_is_nothing(
     assert "time to restore (median) n/a 0 complete rollbacks" in words
     assert "bypass rate 0% 0 with a bypass, of 1" in words
     assert "lead time (median) 4m 1 finished" in words
+
+
+def test_report_tells_what_no_earlier_channel_exercised_in_the_newest_rollout(
+    some: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = "production: 0 of 1 kinds of change (0%) are exercised before it"
+    records = RecordStore.from_environment().newest("accounts")
+    records.add(Kind.PREVIEWED, at=NOW, untested={"policy": "warn", "lines": [told]})
+    assert main(["report", "accounts"]) == 0
+    assert f"newest rollout: {told}\n" in capsys.readouterr().out
+    assert main(["report", "accounts", "--json"]) == 0
+    assert answered(capsys)["rollouts"][0]["untested"] == [told]
 
 
 @pytest.mark.parametrize(
@@ -217,4 +230,4 @@ def test_only_the_runs_that_are_asked_for_are_read(
     read = RecordStore.read
     monkeypatch.setattr(RecordStore, "read", lambda s, p: reads.append(str(p)) or read(s, p))
     assert main(["report", "accounts", "--since", "36h", "--json"]) == 0
-    assert len(reads) == 1
+    assert len(reads) == 2  # the plan, and the preview of the newest

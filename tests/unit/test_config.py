@@ -246,10 +246,11 @@ ACCOUNT = f"17: {PLAYGROUND}.targets[0].account"
             "soak: 5s",
             [
                 "6: rollouts.accounts.soak: unknown key: known here are access, "
-                "authorize_within, authorized_for, change, channels, decide_within, defaults, "
-                "description, emergency, four_eyes, inventory, max_destructive, notify, "
-                "on_failure, pause_after_failures, policies_allowed, policy, retired, rollback, "
-                "schedule, signals, stuck_after, substrate, tags, timezone"
+                "authorize_within, authorized_for, change, channels, compare_traits, "
+                "decide_within, defaults, description, emergency, four_eyes, inventory, "
+                "max_destructive, notify, on_failure, pause_after_failures, policies_allowed, "
+                "policy, retired, rollback, schedule, signals, stuck_after, substrate, tags, "
+                "timezone, untested"
             ],
         ),
         ("version: 1\n", "", ["1: version: missing: set it"]),

@@ -26,6 +26,8 @@ version: 1
 defaults:
   soak: 5s
   max_destructive: 3
+  untested: ask
+  compare_traits: [region, size]
   authorized_for: 7d
   rollback: {scope: all_channels, waves: {size: 5}, pause_after: 2}
   emergency: {soak: 1m, owed_within: 2d, access: {Chiefs: operate}}
@@ -69,6 +71,7 @@ rollouts:
           - name: playground-1
             account: "000000000001"
             hold: {reason: broken, until: "2099-01-31"}
+            traits: {size: large}
           - {name: playground-2, account: "000000000002"}
       - name: production
         select: {ou: [/production], labels: {tier: gold}, at_least: 2}

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from phased_rollout.errors import ConfigError, UnreachableError
 from phased_rollout.model.digest import digest_of
+from phased_rollout.model.partitions import partition_of
 
 # A connection's ``config_kwargs`` win over these.
 _CONFIG = Config(
@@ -36,13 +37,6 @@ _CONNECTIONS: dict[str, tuple[float, AwsConnectionWrapper]] = {}
 _SESSIONS: dict[str, boto3.session.Session] = {}
 
 
-_PARTITIONS = {
-    "cn-": "aws-cn",
-    "us-gov-": "aws-us-gov",
-    "us-iso-": "aws-iso",
-    "us-isob-": "aws-iso-b",
-    "eusc-": "aws-eusc",
-}
 HOME = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """Of each partition a region that no account can disable."""
 
@@ -104,11 +98,6 @@ class Access:
 
     def __str__(self) -> str:
         return f"account {self.account} ({self.region})"
-
-
-def partition_of(region: str) -> str:
-    """Give the partition that a region belongs to: AWS's identities end at its border."""
-    return next((p for start, p in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 def connection_of(access: Access) -> AwsConnectionWrapper:

@@ -23,11 +23,11 @@ from phased_rollout.aws.access import (
     connection_of,
     content_of,
     forget_connection,
-    partition_of,
 )
 from phased_rollout.aws.roles import SESSION, client_of, credentials_of, forget_shared
 from phased_rollout.aws_errors import BAD_CREDENTIALS, EXPIRED, THROTTLED, classify, code_of
 from phased_rollout.errors import RolloutError, UnreachableError
+from phased_rollout.model.partitions import partition_of
 
 # A mutation whose reply was lost is reconciled by reading, never sent again blindly.
 _ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})

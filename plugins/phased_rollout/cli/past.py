@@ -12,6 +12,7 @@ from phased_rollout.cli.tables import Json, duration, write, write_table
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.errors import RecordError, RolloutError
 from phased_rollout.model.bypass import BypassTier
+from phased_rollout.model.ledger import Kind
 from phased_rollout.model.past import PastRun, Share, Typical, figures_of, looked_back
 from phased_rollout.record_names import stamp
 from phased_rollout.records import ENVIRONMENT, RecordStore
@@ -134,9 +135,19 @@ def report_as_json(past: Past, *, since: datetime) -> Json:
                 "change_failure_rate": _share(found.change_failure_rate),
                 "time_to_restore": _typical(found.time_to_restore),
                 "bypass_rate": _share(found.bypass_rate),
+                "untested": _untested(name, runs),
             }
         )
     return {"since": since.isoformat(), "rollouts": rollouts, "unreadable": past.unreadable}
+
+
+def _untested(name: str, runs: list[PastRun]) -> list[str]:
+    """Read what no earlier channel exercised in the newest rollout."""
+    if not runs:
+        return []
+    records = RecordStore.from_environment().rollout(name, runs[0].plan.run_id)
+    preview = records.latest(Kind.PREVIEWED, channel="") or {}
+    return list(preview.get("untested", {}).get("lines", []))
 
 
 def _typical(value: Typical) -> Json:
@@ -155,6 +166,7 @@ def write_report(past: Past, *, since: datetime) -> None:
         began = f"{found.began} rollout{'' if found.began == 1 else 's'}"
         write(f"{name}: {began} since {since:%Y-%m-%d %H:%M} UTC, {found.under_way} under way")
         write_table(["figure", "value", "counted"], list(_figures(found)))
+        write(*(f"newest rollout: {line}" for line in _untested(name, runs)))
     write_unreadable(past)
 
 

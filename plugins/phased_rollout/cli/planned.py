@@ -7,6 +7,7 @@ from datetime import timedelta
 from phased_rollout.cli.tables import Json
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Channel, Definition
+from phased_rollout.model.representativeness import unlike
 
 
 def plan_as_json(definition: Definition, change: Change) -> Json:
@@ -28,6 +29,8 @@ def plan_as_json(definition: Definition, change: Change) -> Json:
             "requires": dict(change.requires),
         },
         "shortest_seconds": int(soaks.total_seconds()),
+        "untested": definition.untested.value,
+        "unlike": unlike(definition),
         "channels": [_channel_as_json(channel, change) for channel in definition.channels],
     }
 

@@ -60,6 +60,7 @@ def write_plan(plan: Json) -> None:
     for channel in plan["channels"]:
         write(*(f"{channel['name']} is frozen in {window}" for window in channel["freeze"]))
         write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
+    write(*plan["unlike"])
     if any(_later(channel) for channel in plan["channels"]):
         write("Selected targets are found when a run makes its plan: nothing was asked for this.")
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
 from phased_rollout.config.inventories import (
-    AnyInventory,
     Organizations,
     RegistryFile,
     SelectSettings,
@@ -50,6 +49,7 @@ from phased_rollout.model.definition import (
 )
 from phased_rollout.model.definition import Channel as ModelChannel
 from phased_rollout.model.selection import Hold, Select, Unlisted
+from phased_rollout.model.traits import OU, PARTITION, REGION
 
 AnyRollout = (
     Rollout[CloudFormation, AccountTarget]
@@ -125,19 +125,24 @@ def _definition(name: str, rollout: AnyRollout, file: File, *, base: Path) -> De
         max_destructive=(
             defaults.max_destructive if rollout.max_destructive is None else rollout.max_destructive
         ),
+        untested=_first(rollout.untested, defaults.untested, unset.untested),
+        compare_traits=_compared(rollout, defaults),
         tags=tuple(rollout.tags or ()),
         emergency=Emergency(
             soak=_first(*(e.soak for e in emergency), unset.emergency.soak),
             owed_within=_first(*(e.owed_within for e in emergency), unset.emergency.owed_within),
             access=_first(*(e.access for e in emergency), {}),
         ),
-        inventory=_inventory(rollout.inventory, rollout, base) if rollout.inventory else None,
+        inventory=_inventory(rollout, defaults, base),
         retired=tuple(rollout.retired or ()),
         notify=tuple(n.notifier_of() for n in _first(rollout.notify, defaults.notify, [])),
     )
 
 
-def _inventory(given: AnyInventory, rollout: AnyRollout, base: Path) -> Inventory:
+def _inventory(rollout: AnyRollout, defaults: Defaults, base: Path) -> Inventory | None:
+    given = rollout.inventory
+    if given is None:
+        return None
     options, region = options_of(given), None
     if isinstance(rollout.substrate, CloudFormation):
         region = rollout.substrate.region
@@ -146,8 +151,9 @@ def _inventory(given: AnyInventory, rollout: AnyRollout, base: Path) -> Inventor
     if isinstance(given, Organizations):
         substrate = rollout.substrate.options()
         # An account's tags are a call each.
-        tags = any(channel.select and channel.select.labels for channel in rollout.channels)
-        options |= {"tags": tags}
+        wanted = {*(_compared(rollout, defaults) or ())} - {REGION, PARTITION, OU}
+        selects = any(channel.select and channel.select.labels for channel in rollout.channels)
+        options |= {"tags": selects or bool(wanted)}
         options |= {
             k: substrate[k] for k in ("connection", "region") if k in substrate.keys() - options
         }
@@ -157,6 +163,12 @@ def _inventory(given: AnyInventory, rollout: AnyRollout, base: Path) -> Inventor
         outside=tuple(given.outside or ()),
         address={"region": region} if region else {},
     )
+
+
+def _compared(rollout: AnyRollout, defaults: Defaults) -> tuple[str, ...] | None:
+    own = rollout.compare_traits
+    names = defaults.compare_traits if own is None else own
+    return None if names is None else tuple(names)
 
 
 def _timezone(rollout: AnyRollout, defaults: Defaults) -> str:
@@ -214,8 +226,9 @@ def _target(target: AccountTarget | ClusterTarget | OtherTarget, substrate: AnyS
     if isinstance(target, AccountTarget):
         default = substrate.region if isinstance(substrate, CloudFormation) else None
         region = _first(target.region, default)
-        return Target(target.name, {"account": target.account, "region": region}, hold)
-    return Target(target.name, target.address(), hold)
+        address = {"account": target.account, "region": region}
+        return Target(target.name, address, hold, target.traits or {})
+    return Target(target.name, target.address(), hold, target.traits or {})
 
 
 def _waves(levels: Sequence[WaveSettings], unset: Waves) -> Waves:

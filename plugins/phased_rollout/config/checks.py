@@ -269,7 +269,7 @@ def _first(values: Iterator[Any]) -> Any:
 
 
 def _other_address(target: Raw) -> tuple[tuple[str, str], ...]:
-    address = {key: value for key, value in target.items() if key not in ("name", "hold")}
+    address = {key: value for key, value in target.items() if key not in ("name", "hold", "traits")}
     if not all(isinstance(value, str) for value in address.values()):
         return ()
     return tuple(sorted(address.items()))

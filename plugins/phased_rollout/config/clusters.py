@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from phased_rollout.config.fields import Duration, Maybe, Strict, TargetName, Text
+from phased_rollout.config.fields import Duration, Maybe, Strict, TargetName, Text, Traits
 from phased_rollout.config.kinds import ConnectionId, HoldSettings, SignalKind, SubstrateKind
 from phased_rollout.config.rules import Matching
 
@@ -73,10 +73,11 @@ class ClusterTarget(Reached):
 
     name: TargetName
     hold: Maybe[HoldSettings] = None
+    traits: Maybe[Traits] = None
 
     def address(self) -> dict[str, str]:
         """Give how it is reached, as far as it says so itself."""
-        return self.model_dump(exclude={"name", "hold"}, exclude_none=True)
+        return self.model_dump(exclude={"name", "hold", "traits"}, exclude_none=True)
 
 
 class KubernetesWorkloads(Reached):

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from phased_rollout.config.problems import did_you_mean
-from phased_rollout.config.rules import WRITTEN, Matching, NotNull
+from phased_rollout.config.rules import WRITTEN, Filled, Matching, NotNull
 from phased_rollout.model.definition import (
     CONTROL,
     EMERGENCY,
@@ -31,6 +31,7 @@ from phased_rollout.model.definition import (
     OnFailure,
     RollbackScope,
 )
+from phased_rollout.model.untested import Untested
 
 RESERVED_CHANNELS = frozenset(
     {"plan", "preview", "authorize", "outcome", "rollback"}
@@ -201,6 +202,7 @@ Gate = Annotated[
 FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
 ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
+UntestedPolicy = Annotated[Untested, BeforeValidator(choice(Untested))]
 AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
@@ -208,6 +210,9 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Text = Annotated[
     str, AfterValidator(_not_blank), WithJsonSchema({"type": "string", "minLength": 1})
 ]
+Traits = Annotated[dict[Text, Text], Filled("name at least one trait")]
+"""What a target has in common with others, besides its address."""
+
 DagName = Annotated[
     str,
     Matching(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
-from phased_rollout.config.fields import Day, Maybe, Strict, TargetName, Text
+from phased_rollout.config.fields import Day, Maybe, Strict, TargetName, Text, Traits
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.config.rules import WRITTEN, Filled, Matching
 
@@ -155,9 +155,10 @@ class OtherTarget(BaseModel):
 
     name: TargetName
     hold: Maybe[HoldSettings] = None
+    traits: Maybe[Traits] = None
 
     def address(self) -> dict[str, str]:
-        """Give everything but name and hold."""
+        """Give everything else."""
         return dict(self.__pydantic_extra__)
 
 
@@ -219,6 +220,7 @@ class AccountTarget(Strict):
     account: AccountId
     region: Maybe[Region] = None
     hold: Maybe[HoldSettings] = None
+    traits: Maybe[Traits] = None
 
 
 class CloudWatchAlarms(Strict):

@@ -25,6 +25,7 @@ from phased_rollout.config.fields import (
     TargetName,
     Text,
     TimeZone,
+    UntestedPolicy,
 )
 from phased_rollout.config.inventories import AnyInventory, SelectSettings
 from phased_rollout.config.kinds import (
@@ -122,6 +123,8 @@ class RolloutSettings(Strict):
     authorized_for: Maybe[Duration] = None
     four_eyes: Maybe[bool] = None
     max_destructive: Maybe[Annotated[int, Field(ge=0)]] = None
+    untested: Maybe[UntestedPolicy] = None
+    compare_traits: Maybe[list[Text]] = None
     rollback: RollbackSettings = RollbackSettings()
     emergency: EmergencySettings = EmergencySettings()
     pause_after_failures: Maybe[Positive] = None

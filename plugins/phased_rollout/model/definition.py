@@ -10,6 +10,7 @@ from typing import Any
 
 from phased_rollout.model.notifier import Notifier
 from phased_rollout.model.selection import Hold, Select, Unlisted
+from phased_rollout.model.untested import Untested
 from phased_rollout.model.windows import FreezeWindow
 
 EMERGENCY = "_emergency"
@@ -72,11 +73,13 @@ class Target:
     :param name: unique within its definition; what people see
     :param address: what its substrate needs to reach it, e.g. ``{"account": …, "region": …}``
     :param hold: set for a target in quarantine
+    :param traits: what it has in common with others, besides its address
     """
 
     name: str
     address: Mapping[str, str]
     hold: Hold | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hold_in_words(self) -> str:
@@ -208,6 +211,8 @@ class Definition:
     :param rollback_wave: targets that are restored at the same time
     :param max_destructive: destructive differences over all targets that a person may authorize;
         None is any number
+    :param untested: what it does to a run that later channels are unlike the earlier ones
+    :param compare_traits: names of the traits that count; None: region, and all that is told
     :param pause_after: failed restores after which a rollback waits for a person
     :param pause_after_failures: failed runs in a row after which its schedule is paused
     :param stuck_after: how long after it was queued a run that is not done is told of
@@ -235,6 +240,8 @@ class Definition:
     rollback_wave: int = 20
     pause_after: int = 3
     max_destructive: int | None = None
+    untested: Untested = Untested.WARN
+    compare_traits: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
     emergency: Emergency = Emergency()
     pause_after_failures: int | None = None

@@ -65,6 +65,8 @@ class Difference:
     """One resource that a change would touch.
 
     :param action: Add, Modify, Replace or Remove
+    :param kind: of the resource, such as its type: the same on every target, for action and kind
+        tell what a channel exercises
     :param destructive: data or identity may be lost
     """
 

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from phased_rollout.model.definition import Channel, Definition, Inventory, Target
-from phased_rollout.model.selection import Select, Unlisted
+from phased_rollout.model.selection import Hold, Select, Unlisted
+from phased_rollout.model.traits import compared, traits_found
 
 ACTIVE = "ACTIVE"
 MAX_WAVES = 1024
@@ -109,6 +110,7 @@ class _Resolving:
         self._definition = definition
         self._inventory = inventory
         self._found = sorted(found, key=lambda f: f.name)
+        self._traits = compared(definition)
         self._claims: dict[str, list[str]] = {}
         self._problems: list[str] = []
         self._notes: list[str] = []
@@ -124,12 +126,12 @@ class _Resolving:
     def _channel(self, channel: Channel) -> Channel:
         for target in (*channel.targets, *channel.on_hold):
             self._check_named(channel, target)
+        channel = replace(channel, targets=tuple(map(self._told, channel.targets)))
         if channel.select is None:
             return channel
         held = channel.select.hold
         found = [
-            Target(f.name, {**self._inventory.address, **f.address}, held.get(f.name))
-            for f in self._selected(channel.name, channel.select)
+            self._joining(f, held.get(f.name)) for f in self._selected(channel.name, channel.select)
         ]
         whole = replace(
             channel,
@@ -139,6 +141,16 @@ class _Resolving:
         )
         self._check_policy(whole)
         return whole
+
+    def _joining(self, found: Found, hold: Hold | None) -> Target:
+        address = {**self._inventory.address, **found.address}
+        return Target(found.name, address, hold, traits_found(found.labels, found.ou, self._traits))
+
+    def _told(self, target: Target) -> Target:
+        """Add what the inventory tells of a target that is named; the file's word wins."""
+        found = self._match(target)
+        told = traits_found(found.labels, found.ou, self._traits) if found else {}
+        return replace(target, traits={**told, **target.traits})
 
     def _check_named(self, channel: Channel, target: Target) -> None:
         """An account that is named must be known, and active unless it is on hold."""
@@ -158,11 +170,15 @@ class _Resolving:
             )
 
     def _match(self, target: Target) -> Found | None:
-        for keys in {tuple(sorted(f.address)) for f in self._found}:
+        for keys in self._keys:
             address = tuple((key, target.address.get(key, "")) for key in keys)
             if found := self._by_address.get(address):
                 return found
         return None
+
+    @cached_property
+    def _keys(self) -> set[tuple[str, ...]]:
+        return {tuple(sorted(f.address)) for f in self._found}
 
     @cached_property
     def _by_address(self) -> dict[Address, Found]:

@@ -21,6 +21,7 @@ from phased_rollout.model.notices import Notice
 from phased_rollout.model.plan import again_after_rollback
 from phased_rollout.notify import harmless, tell
 from phased_rollout.operators.base import now
+from phased_rollout.operators.untested import at_graduation
 from phased_rollout.record_names import stamp
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
@@ -40,7 +41,7 @@ def graduate(rollout: Rollout, channel: str, *, reason: str, context: Any) -> No
     :param reason: how the channel was judged
     """
     records, at = rollout.records, now()
-    records.add(Kind.GRADUATED, at=at, channel=channel)
+    records.add(Kind.GRADUATED, at=at, channel=channel, **at_graduation(rollout, channel))
     with harmless("the graduation"):
         entered = records.ledger().last(Kind.ENTERED, channel=channel)
         history = records.of_targets(channel)

@@ -19,6 +19,7 @@ from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.base import now
 from phased_rollout.operators.question import NOBODY, Question, user_of
 from phased_rollout.operators.tolerance import is_mended
+from phased_rollout.operators.untested import ahead
 from phased_rollout.rollout import Rollout
 
 
@@ -124,6 +125,7 @@ class AuthorizeOperator(RecordedApproval):
                 fenced([*preview["authorize"], f"requested by {who}"]),
                 "**What would change**",
                 fenced(shown(preview["differences"]) or ["nothing"]),
+                *_untested(preview.get("untested", {}).get("lines", [])),
                 "**The plan**",
                 fenced([describe(plan), _given(rollout)]),
                 "**Approve** starts with the first channel. **Reject** ends the run, failed, and "
@@ -176,6 +178,7 @@ class ApprovalGate(RecordedApproval):
                 fenced([healthy["reason"]]),
                 "**What the rollout changes**",
                 fenced(shown(differences) or ["nothing"]),
+                *_untested(ahead(rollout, self.channel)),
                 "**The plan**",
                 fenced([describe(plan), _given(rollout), _still_to_come(plan, self.channel)]),
                 "**Approve** lets the change go on. **Reject** fails the rollout, and so does no "
@@ -255,6 +258,10 @@ class DecideOperator(Question):
             raise AirflowSkipException(f"{user} decided to keep everything as it is")
         records.add(Kind.ARMED, at=now(), reason=f"decided by {user}")
         return user
+
+
+def _untested(lines: list[str]) -> list[str]:
+    return ["**What no earlier channel exercises**", fenced(lines)] if lines else []
 
 
 def _given(rollout: Rollout) -> str:

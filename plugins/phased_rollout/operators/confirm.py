@@ -11,6 +11,7 @@ from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.model.merged import merge, of_targets
 from phased_rollout.model.target_state import Preview
 from phased_rollout.operators.previews import Previews, digests_of, previews_of
+from phased_rollout.operators.untested import anew, changes_of
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
 
@@ -26,11 +27,13 @@ class Doubt:
     :param reasons: in words; none is no doubt
     :param differences: what would change now, where that differs from what was seen
     :param seen: target name to the digest of what would change now
+    :param exercises: what would change now, as it is recorded
     """
 
     reasons: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
+    exercises: list[dict[str, Any]] = field(default_factory=list)
 
 
 def doubt(rollout: Rollout, channel: Channel, *, now: datetime) -> Doubt:
@@ -55,7 +58,8 @@ def doubt(rollout: Rollout, channel: Channel, *, now: datetime) -> Doubt:
             f"on {of_targets(len(other))} of {channel.name} the change would do something else "
             f"than what was previewed: {', '.join(other[:5])}"
         )
-        return Doubt(reasons, differences, found)
+        reasons += anew(rollout, channel.name, fresh)
+        return Doubt(reasons, differences, found, changes_of(fresh))
     return Doubt(reasons, [], found)
 
 

@@ -87,7 +87,12 @@ class EnterOperator(Question):
         rollout = self.rollout(context)
         previewed = _preview(rollout.records)["differences"]
         rollout.records.add(
-            Kind.DOUBTED, at=now(), channel=self.channel, targets=found.seen, reasons=found.reasons
+            Kind.DOUBTED,
+            at=now(),
+            channel=self.channel,
+            targets=found.seen,
+            exercises=found.exercises,
+            reasons=found.reasons,
         )
         self.assigned_users = [{"id": u, "name": u} for u in self._may_answer(rollout)] or None
         self.body = "\n\n".join(
@@ -124,9 +129,8 @@ class EnterOperator(Question):
             self.log.warning("asking again: %s", objection)
             return
         doubted = rollout.records.details(Kind.DOUBTED, channel=self.channel)[-1]
-        rollout.records.add(
-            Kind.CONFIRMED, at=now(), channel=self.channel, user=user, targets=doubted["targets"]
-        )
+        shown = {key: doubted[key] for key in ("targets", "exercises") if key in doubted}
+        rollout.records.add(Kind.CONFIRMED, at=now(), channel=self.channel, user=user, **shown)
 
     def proceed(self, context: Any, counted: None) -> Any:
         """Look again, and enter."""

@@ -19,6 +19,7 @@ from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Plan, describe, refuse_expired_holds, refuse_lonely_approvals
+from phased_rollout.model.representativeness import unlike
 from phased_rollout.notify import problems_of
 from phased_rollout.operators.announce import tell_started
 from phased_rollout.operators.base import RolloutOperator, now, refuse_unknown_conf
@@ -74,6 +75,8 @@ class PlanOperator(RolloutOperator):
         if plan.emergency != self.emergency:
             raise AirflowFailException("the run id is taken by another rollout: trigger a new run")
         self.log.info("%s", describe(plan))
+        for line in unlike(plan.definition, without=plan.bypass.channels):
+            self.log.warning("%s", line)
         self._tell(context)
         return {"change": plan.change, "seconds": plan.shortest_duration.total_seconds()}
 

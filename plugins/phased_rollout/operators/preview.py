@@ -18,6 +18,7 @@ from phased_rollout.operators.platforms import warnings_of
 from phased_rollout.operators.previews import digests_of, previews_of
 from phased_rollout.operators.strangers import doubts_of
 from phased_rollout.operators.unchanged import graduated_in
+from phased_rollout.operators.untested import assess
 from phased_rollout.rollout import Rollout
 
 
@@ -41,15 +42,19 @@ class PreviewOperator(RolloutOperator):
         unchanged = _unchanged(rollout, changing)
         merged = [*merge(changing), *_words(unchanged), *self._warnings(rollout, changing)]
         self.log.info("%s", "\n".join(merged) or "no target would change")
-        refused = _refused(rollout, changing)
+        untested = assess(rollout, previews, unchanged)
+        for line in untested.lines:
+            self.log.warning("%s", line)
+        refused = "\n".join(filter(None, [_refused(rollout, changing), untested.refused]))
         rollout.records.add(
             Kind.PREVIEWED,
             at=now(),
             differences=merged,
-            authorize=_reasons(rollout, changing),
+            authorize=[*_reasons(rollout, changing), *untested.authorize],
             unchanged={name: run for name, run in unchanged.items() if run},
             refused=refused,
             targets=digests_of(previews),
+            **untested.record,
         )
         if refused:
             raise AirflowFailException(f"nothing was touched: {refused}")

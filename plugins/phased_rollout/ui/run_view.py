@@ -137,6 +137,7 @@ def _preview(facts: Facts) -> Json | None:
         "at": last["at"],
         "lines": last["differences"],
         "authorize": last["authorize"],
+        "untested": last.get("untested", {}).get("lines", []),
         "refused": last.get("refused", ""),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from phased_rollout.debts import owe
 from phased_rollout.model.bypass import Bypass, BypassTier
-from phased_rollout.model.definition import Conduct, GateKind, Waves
+from phased_rollout.model.definition import Conduct, GateKind, Target, Waves
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import describe
 from phased_rollout.model.selection import Hold
@@ -22,7 +23,7 @@ from phased_rollout.model.target_state import TargetState
 from phased_rollout.operators.plan import PATIENCE, PlanOperator
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
-from tests.builders import a_definition
+from tests.builders import a_channel, a_definition
 from tests.unit.conftest import begin
 
 PARAMS = {
@@ -62,6 +63,29 @@ def test_a_plan_keeps_the_shape_of_the_file_whatever_a_bypass_leaves_out(base: P
     assert frozen.shape_of_dag == a_definition().shape
     assert frozen.shortest_duration == timedelta()
     assert frozen.bypass == Bypass(BypassTier.FLEET_WIDE, (), "CVE", "alice")
+
+
+def test_the_log_of_a_plan_names_the_traits_that_only_later_channels_have(
+    base: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow's own logger of a task does not reach pytest.
+    monkeypatch.setattr(PlanOperator, "log", logging.getLogger("plan"))
+    regions = {"playground": "eu-central-1", "test": "eu-west-1", "production": "eu-west-1"}
+    channels = [
+        replace(a_channel(name), targets=(Target(name, {"account": name, "region": region}),))
+        for name, region in regions.items()
+    ]
+    definition = replace(a_definition(*channels), change="changes/one")
+    with DAG("accounts", params=PARAMS):
+        task = PlanOperator(task_id="plan", planned=definition, base=str(base))
+    line = "test: no channel before it changes a target with region=eu-west-1 (1 target)"
+    task.execute(context())
+    assert line in caplog.messages
+    caplog.clear()
+    skipping = {"bypass_channels": ["test"], "bypass_reason": "CVE"}
+    task.execute(context("manual__3", bypass="skip_channels", **skipping))
+    assert line not in caplog.messages
+    assert line.replace("test", "production") in caplog.messages
 
 
 def policies(gate: GateKind = GateKind.TIMER) -> dict[str, Any]:

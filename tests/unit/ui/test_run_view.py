@@ -37,6 +37,15 @@ def test_the_view_is_json_and_names_targets_in_the_order_of_the_plan() -> None:
     assert [t["map_index"] for t in first["targets"]] == [0, 1]
 
 
+def test_what_no_earlier_channel_exercises_is_told_beside_what_changes() -> None:
+    untested = {"policy": "warn", "lines": ["production: 0 of 1 kinds"], "channels": {}}
+    told = {"differences": ["1 target: add Queue"], "authorize": []}
+    seen = run_view(facts_of("previewed", **told, untested=untested), a_run(), now=NOW)["preview"]
+    assert (seen["lines"], seen["untested"]) == (told["differences"], untested["lines"])
+    earlier = run_view(facts_of("previewed", **told), a_run(), now=NOW)["preview"]
+    assert earlier["untested"] == []
+
+
 def test_who_decided_what_is_told() -> None:
     view = run_view(
         facts_of("authorized", "approved test", "rejected production"), a_run(), now=NOW

@@ -53,6 +53,8 @@ def test_a_hold_in_mid_soak(
     expect(page.get_by_text("Held by ann: the network team")).to_be_visible()
     expect(page.get_by_text("infra-3").last).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
+    expect(page.get_by_role("heading", name="What no earlier channel exercises")).to_be_visible()
+    expect(page.get_by_text(scenes.UNTESTED[0])).to_be_visible()
     look(page, "held", tmp_path)
 
 

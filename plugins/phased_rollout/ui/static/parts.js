@@ -42,10 +42,14 @@ export function evidence({ at, channel, reason, rows }) {
   return [title, table(["health", "signal", "what it said", "targets"], told)];
 }
 
-export function preview({ lines, authorize, refused }) {
+export function preview({ lines, authorize, untested, refused }) {
   const bad = [...authorize, ...(refused ? [refused] : [])].map((line) => el("p", { class: "text warn" }, line));
   const list = el("ul", {}, lines.map((line) => el("li", { class: "text" }, line)));
-  return [...bad, lines.length ? list : el("p", {}, "No target would change.")];
+  const told = untested.filter((line) => !authorize.includes(line));
+  const unlike = told.length
+    ? [el("h3", {}, "What no earlier channel exercises"), el("ul", {}, told.map((line) => el("li", { class: "text" }, line)))]
+    : [];
+  return [...bad, lines.length ? list : el("p", {}, "No target would change."), ...unlike];
 }
 
 export function owed(debts) {
