@@ -74,6 +74,11 @@ class KubernetesSubstrate:
         keeper = self._keeper(target)
         return state_of(keeper, keeper.read())
 
+    def identity(self, target: Target) -> str:
+        """Name the cluster and the namespace by the uid of the latter: no two clusters share it."""
+        keeper = self._keeper(target)
+        return keeper.cluster.uid_of_namespace(keeper.namespace)
+
     def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:  # noqa: ARG002  # stores nothing
         """Ask the server by dry runs, which store nothing."""
         keeper = self._keeper(target)
