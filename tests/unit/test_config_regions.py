@@ -193,6 +193,30 @@ def test_a_bucket_has_to_be_named_after_each_region(read: Read) -> None:
     ]
 
 
+def test_a_bucket_has_to_be_named_after_each_region_of_what_is_selected(read: Read) -> None:
+    text = """\
+version: 1
+defaults: {soak: 5s, gate: timer}
+rollouts:
+  shop:
+    substrate: {kind: cloudformation, connection: a, role: r, stack: s, bucket: "t-{account}"}
+    inventory: {kind: file, path: accounts.yaml}
+    channels:
+      - name: one
+        regions: [eu-west-1, us-east-1]
+        select: {labels: {a: b}}
+"""
+    assert problems(read, (GOOD, text)) == [
+        "5: rollouts.shop.substrate.bucket: each of the 2 regions needs one of its own: write "
+        "{region} in its name"
+    ]
+    unsaid = text.replace("        regions: [eu-west-1, us-east-1]\n", "").replace("{account}", "x")
+    assert problems(read, (GOOD, unsaid)) == [
+        "5: rollouts.shop.substrate.bucket: each of the accounts needs one of its own: write "
+        "{account} in its name"
+    ]
+
+
 def test_targets_that_are_in_no_region_have_none(read: Read) -> None:
     clusters = "substrate: {kind: kubernetes, record: web, kubeconfig: /etc/kubeconfig}"
     text = f"""\

@@ -99,9 +99,8 @@ class _Checks:
         self.note(regions.problems_in(rollout, path))
         if substrate.get("kind") == "cloudformation":
             selects = [c for _, c in _mappings(rollout.get("channels")) if "select" in c]
-            found = {r for c in selects for r in regions.regions_of(c, substrate)}
             bucket = (*path, "substrate", "bucket")
-            self._bucket(substrate.get("bucket"), addresses, bucket, found)
+            self._bucket(substrate, addresses, bucket, selects)
 
     def _cloudformation(self, substrate: Raw, path: Path) -> None:
         if "stack" in substrate and "stacks" in substrate:
@@ -113,15 +112,17 @@ class _Checks:
             self._once(names, stack.get("name"), (*path, "stacks", number, "name"), "stack")
 
     def _bucket(
-        self, bucket: Any, addresses: dict[Any, _Seen], path: Path, selected: set[str]
+        self, substrate: Raw, addresses: dict[Any, _Seen], path: Path, selects: list[Raw]
     ) -> None:
         """Bucket names are global, and a bucket is in one region."""
+        bucket = substrate.get("bucket")
         if not isinstance(bucket, str):
             return
         for number, what in enumerate(("account", "region")):
-            found = bool(selected) and what == "account"
+            found = bool(selects) and what == "account"
             values = {address[number] for address in addresses}
-            values |= selected if what == "region" else set()
+            if what == "region":
+                values |= {r for channel in selects for r in regions.regions_of(channel, substrate)}
             if (found or len(values) > 1) and f"{{{what}}}" not in bucket:
                 each = (
                     f"each of the {'' if found else f'{len(values)} '}{what}s needs one of its own"
