@@ -19,6 +19,7 @@ from sandbox.aws.identity import STS_NAMESPACE, Caller, Identities, caller_ident
 from sandbox.aws.journal import Call, Journal, kept_params
 from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
+from sandbox.aws.partitions import is_region
 from sandbox.aws.permissions import Permissions
 from sandbox.aws.render import render_result
 from sandbox.aws.wire import Environ, Reply, Request, read_request, render_error
@@ -77,6 +78,9 @@ class Gateway:
             )
 
     def _answer(self, environ: Environ, request: Request, outcome: _Outcome) -> Reply:
+        if request.region and not is_region(request.region):
+            environ["sandbox.drop"]()  # as near as one address comes to a name that leads nowhere
+            raise DroppedError(request.region)
         try:
             caller = self.identities.authenticate(request)
             outcome.caller, outcome.account = caller.arn, _account(request, caller)

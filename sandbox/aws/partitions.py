@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from botocore.session import Session
+
 _PARTITIONS = {"cn-": ("aws-cn", "amazonaws.com.cn"), "us-gov-": ("aws-us-gov", "amazonaws.com")}
 
 
@@ -18,3 +22,15 @@ def suffix_of(region: str) -> str:
 def _entry(region: str) -> tuple[str, str]:
     found = (entry for start, entry in _PARTITIONS.items() if region.startswith(start))
     return next(found, ("aws", "amazonaws.com"))
+
+
+def is_region(name: str) -> bool:
+    """Whether AWS has an endpoint there: the name of one that it has not leads nowhere."""
+    return name in _regions()
+
+
+@cache
+def _regions() -> frozenset[str]:
+    session = Session()
+    partitions = session.get_available_partitions()
+    return frozenset(r for p in partitions for r in session.get_available_regions("sts", p))

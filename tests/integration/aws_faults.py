@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from phased_rollout.model.ledger import Kind
+from sandbox.aws.seed import seed
 from sandbox.stack import wait_until
 from tests.integration.disturbances import ONE, TWO, Story, ended_again
 from tests.integration.scenarios import Ended, change
-from tests.integration.world import REFUSED, REGION, Scenario, World
+from tests.integration.world import GOOD, REFUSED, REGION, Scenario, World
 
 FAULTS = (
     "throttle",
@@ -142,8 +143,42 @@ def denied(world: World, scenario: Scenario) -> Ended:
     return Ended(run_id, world.wait_for_end(scenario, run_id))
 
 
+AWAY = "us-east-1"
+
+
+def region_cut_off(world: World, scenario: Scenario) -> Story:
+    """Let nothing reach a region once it was previewed, until the rollout holds for it."""
+    seed(world.aws, scenario.accounts(), AWAY)
+    run_id = world.trigger(scenario, change=change(GOOD))
+    world.wait_for_record(scenario, run_id, Kind.PREVIEWED)
+    fault = world.aws.fault("reset", region=AWAY, count=None)
+    records = world.records(scenario, run_id)
+    if not wait_until(lambda: bool(records.details(Kind.HELD)), timeout=300, interval=0.3):
+        raise TimeoutError(f"{scenario.name} never held")
+    story = Story(run_id, seen={"executed": regions_executed_in(world, scenario)})
+    world.aws.clear_faults(fault)
+    ended_again(world, scenario, story, "ended")
+    return story
+
+
+def regions_executed_in(world: World, scenario: Scenario) -> list[str]:
+    """Give the region of each execution that took effect, in order."""
+    calls = world.aws.calls(service="cloudformation", operation=EXECUTE)
+    accounts = scenario.accounts()
+    return [c["region"] for c in calls if c["account"] in accounts and world.took_effect(c)]
+
+
 ALL_AT_ONCE: dict[str, Any] = {
     "defaults": {"soak": "3m", "waves": {"size": 20, "concurrency": "soft"}},
+}
+IN_TWO_REGIONS: dict[str, Any] = {
+    "substrate": {
+        "kind": "cloudformation",
+        "connection": "aws_rollout",
+        "role": "phased-rollout",
+        "stack": "baseline",
+        "regions": [REGION, AWAY],
+    },
 }
 OPERATIONS = {"create_fails": CREATE, "execute_fails": EXECUTE, "reads_fail": READ}
 AWS_FAULTS = [
@@ -152,4 +187,5 @@ AWS_FAULTS = [
     Scenario("execute_fails", 302, mutation_fails(EXECUTE), ONE, 9, settings=ALL_AT_ONCE),
     Scenario("deletion_fails", 303, deletion_fails, ONE, 9, settings=ALL_AT_ONCE),
     Scenario("denied", 305, denied, TWO, 1),
+    Scenario("region_cut_off", 306, region_cut_off, TWO, 1, settings=IN_TWO_REGIONS),
 ]

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 
 from phased_rollout.model.ledger import Kind
-from tests.integration.aws_faults import AWS_FAULTS, CREATE, DELETE, EXECUTE, FAULTS, OPERATIONS
+from tests.integration.aws_faults import (
+    AWAY,
+    AWS_FAULTS,
+    CREATE,
+    DELETE,
+    EXECUTE,
+    FAULTS,
+    OPERATIONS,
+    regions_executed_in,
+)
 from tests.integration.world import (
     REFUSED,
+    REGION,
     RESTORED,
     Json,
     World,
@@ -94,3 +104,18 @@ def test_an_account_that_forbids_the_change_holds_until_it_is_permitted(world: W
     assert len(world.executed(*scenario.accounts())) == 2
     assert world.change_sets(scenario.account("playground", 1)) == []
     assert len(met(world, scenario.account("playground", 1), operation=EXECUTE, fault="denied")) > 0
+
+
+@pytest.mark.scenario("region_cut_off")
+def test_a_region_that_cannot_be_reached_holds_the_rollout_and_rolls_nothing_back(
+    world: World,
+) -> None:
+    scenario, story = BY_NAME["region_cut_off"], world.acted("region_cut_off")
+    records = world.records(scenario, story.run_id)
+    reasons = [held["reason"] for held in records.details(Kind.HELD)]
+    assert reasons[0].startswith(f"playground-1-{AWAY} cannot be reached, which is no failure")
+    assert f"({AWAY})" in reasons[0]
+    assert story.seen["executed"] == [REGION], "the other region was to be done, and no more"
+    assert story.states == {"ended": "success"}
+    assert records.details(Kind.FAILED) == records.details(Kind.ARMED) == []
+    assert regions_executed_in(world, scenario) == [REGION, AWAY] * 2

@@ -67,12 +67,13 @@ JSON = st.recursive(
 DURATIONS = st.integers(1, 10**6).map("{}s".format)
 VALUES = JSON | DURATIONS
 CHANNEL_KEYS = ["name", "soak", "gate", "waves", "max_failed", "approval", "signals", "targets"]
+AWS = {"kind": "cloudformation"}
 ROLLOUT_KEYS = ["schedule", "timezone", "change", "tags", "signals", "defaults", "rollback"]
-CHANNELS = st.fixed_dictionaries({}, optional=dict.fromkeys(CHANNEL_KEYS, VALUES))
+CHANNELS = st.fixed_dictionaries({}, optional=dict.fromkeys([*CHANNEL_KEYS, "regions"], VALUES))
 ROLLOUTS = st.fixed_dictionaries(
     {"channels": VALUES | st.lists(VALUES | CHANNELS, max_size=3)},
     optional={
-        "substrate": VALUES | st.just({"kind": "cloudformation"}),
+        "substrate": VALUES | st.sampled_from([AWS, {**AWS, "regions": ["eu-west-1"]}]),
         **dict.fromkeys(ROLLOUT_KEYS, VALUES),
     },
 )

@@ -226,7 +226,7 @@ def test_a_retired_target_that_is_still_named_is_an_error(read: Read) -> None:
     written = f"retired: [gone, playground-1]\n    {ORGANIZATIONS}"
     assert read(ORGANIZATIONS, f"retired: [gone]\n    {ORGANIZATIONS}").retired == ("gone",)
     assert problems(read, ORGANIZATIONS, written) == [
-        "6: rollouts.accounts.retired[1]: the target 'playground-1' is still there "
+        "6: rollouts.accounts.retired[1]: 'playground-1' is still there "
         "(channels[0].targets[0], line 10): remove one of the two"
     ]
 

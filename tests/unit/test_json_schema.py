@@ -56,7 +56,7 @@ rollouts:
       connection: aws
       role: phased-rollout
       region: eu-central-1
-      bucket: "templates-{account}"
+      bucket: "templates-{account}-{region}"
       service_role: deployer
       capabilities: [CAPABILITY_IAM]
       lint: {ignore: [W3005]}
@@ -73,7 +73,9 @@ rollouts:
             hold: {reason: broken, until: "2099-01-31"}
             traits: {size: large}
           - {name: playground-2, account: "000000000002"}
+          - {name: playground-3, account: "000000000003", regions: [eu-west-1, us-east-1]}
       - name: production
+        regions: [eu-west-1, us-east-1]
         select: {ou: [/production], labels: {tier: gold}, at_least: 2}
         freeze: []
 """

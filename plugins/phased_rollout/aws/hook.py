@@ -24,6 +24,7 @@ from phased_rollout.aws.access import (
     content_of,
     forget_connection,
 )
+from phased_rollout.aws.regions import doubt_of
 from phased_rollout.aws.roles import SESSION, client_of, credentials_of, forget_shared
 from phased_rollout.aws_errors import BAD_CREDENTIALS, EXPIRED, THROTTLED, classify, code_of
 from phased_rollout.errors import RolloutError, UnreachableError
@@ -156,6 +157,10 @@ class AccountHook(CloudFormationHook):
             return UnreachableError(
                 f"{self.access}: the region is not enabled in this account: enable it there, or "
                 f"leave the target out ({code})"
+            )
+        if not isinstance(error, ClientError) and (doubt := doubt_of(self.access.region)):
+            return UnreachableError(
+                f"{self.access}: could not be asked: {doubt} ({type(error).__name__})"
             )
         role = f"role {self.access.role!r}" if self.access.role else "the connection"
         return classify(error, where=str(self.access), service=service, who=role)

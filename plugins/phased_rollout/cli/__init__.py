@@ -12,12 +12,13 @@ from typing import NoReturn
 
 from phased_rollout import config
 from phased_rollout.cli.chosen import change_named, change_of, definition_named
+from phased_rollout.cli.held import held_by, in_regions, targets_of
 from phased_rollout.cli.planned import plan_as_json
-from phased_rollout.cli.tables import Json, write_held, write_json, write_plan
+from phased_rollout.cli.tables import write_held, write_json, write_plan
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.errors import ChangeError, RolloutError
 from phased_rollout.model.change import Change
-from phased_rollout.model.definition import Channel, Config, Definition, Target
+from phased_rollout.model.definition import Config, Definition
 from phased_rollout.model.plan import refuse_expired_holds
 
 OK, PROBLEMS, USAGE = 0, 1, 3
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     beside.set_defaults(run=_boundaries, refuse=beside.error)
 
     show = commands.add_parser("show", parents=[common], help="say which channel holds a target")
-    show.add_argument("target", metavar="TARGET", help="name of a target, or account id")
+    show.add_argument("target", metavar="TARGET", help="name of a target, account id, or region")
     show.add_argument("--config", metavar="FILE", type=Path, help=where)
     show.set_defaults(run=_show)
 
@@ -147,7 +148,8 @@ def _validate(arguments: argparse.Namespace) -> int:
         write_json({"problems": [], "file": found.source, "targets": rollouts})
     else:
         counts = ", ".join(
-            f"{name} ({count} targets{_later(found.definitions[name])})"
+            f"{name} ({count} targets{in_regions(found.definitions[name])}"
+            f"{_later(found.definitions[name])})"
             for name, count in rollouts.items()
         )
         sys.stdout.write(f"{found.source}: all is well: {counts}\n")
@@ -251,24 +253,13 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     found = config.load(arguments.config)
-    held: list[Json] = [
-        {
-            "rollout": definition.name,
-            "channel": channel.name,
-            "channels": [each.name for each in definition.channels],
-            "target": target.name,
-            "address": dict(target.address),
-            "hold": target.hold_in_words,
-        }
-        for definition, channel, target in _targets(found)
-        if arguments.target in {target.name, *target.address.values()}
-    ]
+    held = held_by(found, arguments.target)
     if arguments.json:
         write_json({"target": arguments.target, "held": held})
     elif held:
         write_held(held)
     else:
-        names = {target.name for *_, target in _targets(found)}
+        names = {target.name for *_, target in targets_of(found)}
         close = did_you_mean(arguments.target, names) or ": no channel holds it"
         sys.stderr.write(f"no target {arguments.target!r} in {found.source}{close}\n")
         for name, definition in found.definitions.items():
@@ -276,10 +267,3 @@ def _show(arguments: argparse.Namespace) -> int:
                 what = f"not looked at: {later.removeprefix(', and ')}"
                 sys.stderr.write(f"{name}: {what}: the log of its task plan names them\n")
     return OK if held else PROBLEMS
-
-
-def _targets(found: Config) -> Iterator[tuple[Definition, Channel, Target]]:
-    for definition in found.definitions.values():
-        for channel in definition.channels:
-            for target in (*channel.targets, *channel.on_hold):
-                yield definition, channel, target

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
 from phased_rollout.config.inventories import (
@@ -22,6 +24,7 @@ from phased_rollout.config.kinds import (
     OtherSubstrate,
     OtherTarget,
 )
+from phased_rollout.config.regions import regions_of, spread
 from phased_rollout.config.schema import (
     Channel,
     ChannelSettings,
@@ -149,14 +152,10 @@ def _inventory(rollout: AnyRollout, defaults: Defaults, base: Path) -> Inventory
     if isinstance(given, RegistryFile):
         options["path"] = os.path.normpath(base / given.path)
     if isinstance(given, Organizations):
-        substrate = rollout.substrate.options()
         # An account's tags are a call each.
         wanted = {*(_compared(rollout, defaults) or ())} - {REGION, PARTITION, OU}
         selects = any(channel.select and channel.select.labels for channel in rollout.channels)
-        options |= {"tags": selects or bool(wanted)}
-        options |= {
-            k: substrate[k] for k in ("connection", "region") if k in substrate.keys() - options
-        }
+        options = {**_reader(rollout), "tags": selects or bool(wanted), **options}
     return Inventory(
         source=AdapterSpec(given.kind, options),
         unlisted=_first(given.unlisted, Unlisted.WARN),
@@ -169,6 +168,16 @@ def _compared(rollout: AnyRollout, defaults: Defaults) -> tuple[str, ...] | None
     own = rollout.compare_traits
     names = defaults.compare_traits if own is None else own
     return None if names is None else tuple(names)
+
+
+def _reader(rollout: AnyRollout) -> dict[str, Any]:
+    """Give the connection that asks an organization, and a region of the partition."""
+    substrate = rollout.substrate.options()
+    known = ("connection", "region")
+    inherited: dict[str, Any] = {key: substrate[key] for key in known if key in substrate}
+    above = _dumped(rollout.substrate)
+    regions = [r for channel in rollout.channels for r in regions_of(_dumped(channel), above)]
+    return {"region": regions[0], **inherited} if regions else inherited
 
 
 def _timezone(rollout: AnyRollout, defaults: Defaults) -> str:
@@ -195,12 +204,16 @@ def _channel(
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
     windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
-    targets = [_target(target, rollout.substrate) for target in channel.targets or ()]
+    targets = [
+        target
+        for listed in channel.targets or ()
+        for target in _targets(listed, channel, rollout.substrate)
+    ]
     return ModelChannel(
         name=channel.name,
         targets=tuple(target for target in targets if target.hold is None),
         on_hold=tuple(target for target in targets if target.hold),
-        select=_select(channel.select) if channel.select else None,
+        select=_select(channel.select, channel, rollout.substrate) if channel.select else None,
         soak=conduct.soak,
         gate=conduct.gate,
         waves=conduct.waves,
@@ -212,8 +225,10 @@ def _channel(
     )
 
 
-def _select(select: SelectSettings) -> Select:
+def _select(select: SelectSettings, channel: AnyChannel, substrate: AnySubstrate) -> Select:
+    of_substrate = substrate.regions if isinstance(substrate, CloudFormation) else None
     return Select(
+        regions=tuple(_first(channel.regions, of_substrate, [])),
         ou=tuple(select.ou or ()),
         labels=dict(select.labels or {}),
         at_least=_first(select.at_least, Select().at_least),
@@ -221,14 +236,27 @@ def _select(select: SelectSettings) -> Select:
     )
 
 
-def _target(target: AccountTarget | ClusterTarget | OtherTarget, substrate: AnySubstrate) -> Target:
-    hold = Hold(target.hold.reason, target.hold.until) if target.hold else None
-    if isinstance(target, AccountTarget):
-        default = substrate.region if isinstance(substrate, CloudFormation) else None
-        region = _first(target.region, default)
-        address = {"account": target.account, "region": region}
-        return Target(target.name, address, hold, target.traits or {})
-    return Target(target.name, target.address(), hold, target.traits or {})
+def _targets(
+    listed: AccountTarget | ClusterTarget | OtherTarget,
+    channel: AnyChannel,
+    substrate: AnySubstrate,
+) -> list[Target]:
+    hold = Hold(listed.hold.reason, listed.hold.until) if listed.hold else None
+    traits = listed.traits or {}
+    if not isinstance(listed, AccountTarget):
+        return [Target(listed.name, listed.address(), hold, traits)]
+    above = _dumped(substrate)
+    return [
+        Target(
+            one["name"], {k: one.get(k) or above[k] for k in ("account", "region")}, hold, traits
+        )
+        for one in spread(_dumped(listed), _dumped(channel), above)
+    ]
+
+
+def _dumped(level: BaseModel) -> dict[str, Any]:
+    keys = {"kind", "name", "account", "region", "regions"}
+    return level.model_dump(include=keys, exclude_none=True)
 
 
 def _waves(levels: Sequence[WaveSettings], unset: Waves) -> Waves:

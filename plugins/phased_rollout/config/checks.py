@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters, neighbours
+from phased_rollout.config import clusters, neighbours, regions
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -79,25 +79,29 @@ class _Checks:
         channels: dict[Any, _Seen] = {}
         names: dict[Any, _Seen] = {}
         addresses: dict[Any, _Seen] = {}
+        in_regions = substrate.get("kind") in regions.KINDS
         if substrate.get("kind") == "cloudformation":
             self._cloudformation(substrate, (*path, "substrate"))
         for position, channel in _mappings(rollout.get("channels")):
             here: Path = (*path, "channels", position)
             self._once(channels, channel.get("name"), (*here, "name"), "channel")
-            for number, target in _mappings(channel.get("targets")):
+            for number, listed in _mappings(channel.get("targets")):
                 there: Path = (*here, "targets", number)
-                self._once(names, target.get("name"), (*there, "name"), "target")
-                self._address(target, there, substrate, addresses)
+                for target in regions.spread(listed, channel, substrate):
+                    self._once(names, target.get("name"), (*there, "name"), "target")
+                    self._address(target, there, substrate, addresses)
             self._select(channel, here, rollout)
             for policy in policies.allowed:
                 levels = policies.levels(channel, policy)
-                self._limits(channel, here, levels)
+                self._limits(channel, here, levels, substrate)
                 self._gate(channel, here, levels, rollout)
-        self._retired(rollout, path, names)
+        claimed = [*addresses.items()][::-1] if in_regions else []
+        self._retired(rollout, path, {part: seen for at, seen in claimed for part in at} | names)
+        self.note(regions.problems_in(rollout, path))
         if substrate.get("kind") == "cloudformation":
-            selects = any("select" in c for _, c in _mappings(rollout.get("channels")))
+            selects = [c for _, c in _mappings(rollout.get("channels")) if "select" in c]
             bucket = (*path, "substrate", "bucket")
-            self._bucket(substrate.get("bucket"), addresses, bucket, selects=selects)
+            self._bucket(substrate, addresses, bucket, selects)
 
     def _cloudformation(self, substrate: Raw, path: Path) -> None:
         if "stack" in substrate and "stacks" in substrate:
@@ -109,14 +113,17 @@ class _Checks:
             self._once(names, stack.get("name"), (*path, "stacks", number, "name"), "stack")
 
     def _bucket(
-        self, bucket: Any, addresses: dict[Any, _Seen], path: Path, *, selects: bool
+        self, substrate: Raw, addresses: dict[Any, _Seen], path: Path, selects: list[Raw]
     ) -> None:
         """Bucket names are global, and a bucket is in one region."""
+        bucket = substrate.get("bucket")
         if not isinstance(bucket, str):
             return
         for number, what in enumerate(("account", "region")):
+            found = bool(selects) and what == "account"
             values = {address[number] for address in addresses}
-            found = selects and what == "account"
+            if what == "region":
+                values |= {r for channel in selects for r in regions.regions_of(channel, substrate)}
             if (found or len(values) > 1) and f"{{{what}}}" not in bucket:
                 each = (
                     f"each of the {'' if found else f'{len(values)} '}{what}s needs one of its own"
@@ -208,22 +215,27 @@ class _Checks:
             what = "an http inventory knows no organizational units: select by labels"
             self._add(what, (*path, "select", "ou"))
         of_aws = kind == "organizations" and substrate.get("kind") == "cloudformation"
-        if of_aws and "region" not in substrate:
+        told = {"region", "regions"} & {*channel, *substrate}
+        if of_aws and not told:
             what = "missing: set the region of the accounts that are selected"
             self._add(what, (*path[:2], "substrate", "region"))
 
-    def _retired(self, rollout: Raw, path: Path, names: Mapping[Any, _Seen]) -> None:
+    def _retired(self, rollout: Raw, path: Path, there: Mapping[Any, _Seen]) -> None:
         retired = rollout.get("retired")
         for position, name in enumerate(retired if isinstance(retired, list) else []):
-            if isinstance(name, str) and name in names:
-                at = f"{in_words(names[name].path[2:-1])}, line {names[name].line}"
-                what = f"the target {name!r} is still there ({at}): remove one of the two"
+            if isinstance(name, str) and (seen := there.get(name)):
+                at = f"{in_words(seen.path[2:6])}, line {seen.line}"
+                what = f"{name!r} is still there ({at}): remove one of the two"
                 self._add(what, (*path, "retired", position))
 
-    def _limits(self, channel: Raw, path: Path, levels: tuple[Raw, ...]) -> None:
+    def _limits(self, channel: Raw, path: Path, levels: tuple[Raw, ...], substrate: Raw) -> None:
         targets = channel.get("targets")
-        listed = targets if isinstance(targets, list) else []
-        count = sum("hold" not in mapping(target) for target in listed)
+        listed = [
+            target
+            for one in (targets if isinstance(targets, list) else [])
+            for target in regions.spread(mapping(one), channel, substrate)
+        ]
+        count = sum("hold" not in target for target in listed)
         if listed and not count and "select" not in channel:
             what = "every target is on hold, which is a channel of nothing: end a hold"
             self._add(what, (*path, "targets"))

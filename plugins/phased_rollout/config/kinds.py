@@ -6,7 +6,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from phased_rollout.adapters import BUILT_IN, SIGNALS, SUBSTRATES, installed
 from phased_rollout.config.fields import Day, Maybe, Strict, TargetName, Text, Traits
@@ -19,6 +19,20 @@ AccountId = Annotated[str, Matching(r"\d{12}", "is no account id: write its 12 d
 Region = Annotated[
     str,
     Matching(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", "is no region: write one such as eu-central-1"),
+]
+
+
+def _distinct(regions: list[str]) -> list[str]:
+    if twice := sorted({region for region in regions if regions.count(region) > 1}):
+        raise ValueError(f"{', '.join(twice)} is there twice: remove one of the two")
+    return regions
+
+
+Regions = Annotated[
+    list[Region],
+    AfterValidator(_distinct),
+    Field(json_schema_extra={"uniqueItems": True}),
+    Filled("name at least one region"),
 ]
 StackName = Annotated[
     str,
@@ -187,7 +201,7 @@ class CloudFormation(Strict):
     :param connection: Airflow connection that may assume the role
     :param role: role to assume in each target's account: its name, or an ARN with ``{account}``
     :param stacks: applied in this order and restored in the reverse one; in place of ``stack``
-    :param region: of every target that names none
+    :param region: of every target that names none; or regions, and it is in each of them
     :param bucket: in each account, for templates that are too long for a request
     :param service_role: role that CloudFormation itself uses
     :param capabilities: granted to every change, besides those that it asks for
@@ -201,6 +215,7 @@ class CloudFormation(Strict):
     stack: Maybe[StackName] = None
     stacks: Maybe[Annotated[list[OneOfStacks], Filled("name at least one stack")]] = None
     region: Maybe[Region] = None
+    regions: Maybe[Regions] = None
     external_id: Maybe[ExternalId] = None
     bucket: Maybe[Bucket] = None
     service_role: Maybe[Role] = None
@@ -209,16 +224,17 @@ class CloudFormation(Strict):
     lint: Maybe[LintSettings] = None
 
     def options(self) -> dict[str, Any]:
-        """Give what was set."""
-        return self.model_dump(exclude={"kind"}, exclude_none=True)
+        """Give what was set, but for the regions: each target has its own."""
+        return self.model_dump(exclude={"kind", "regions"}, exclude_none=True)
 
 
 class AccountTarget(Strict):
-    """An AWS account in one region."""
+    """An AWS account in one region, or one in each of several."""
 
     name: TargetName
     account: AccountId
     region: Maybe[Region] = None
+    regions: Maybe[Regions] = None
     hold: Maybe[HoldSettings] = None
     traits: Maybe[Traits] = None
 

@@ -36,6 +36,7 @@ from phased_rollout.config.kinds import (
     OtherSignal,
     OtherSubstrate,
     OtherTarget,
+    Regions,
     shape_of,
 )
 from phased_rollout.config.notifiers import NotifySettings
@@ -140,13 +141,17 @@ class Defaults(ChannelSettings, RolloutSettings):
 
 
 class Channel(ChannelSettings, Generic[TargetT]):
-    """An ordered risk class of targets."""
+    """An ordered risk class of targets.
+
+    :param regions: of those that name none; and of what is selected, those that are there only
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["targets"]}, {"required": ["select"]}]}
     )
 
     name: ChannelName
+    regions: Maybe[Regions] = None
     signals: Maybe[list[Signal]] = None
     talks_to: Maybe[list[Text]] = None
     targets: Annotated[list[TargetT] | None, Filled("name at least one target")] = None

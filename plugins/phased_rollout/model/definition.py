@@ -82,6 +82,12 @@ class Target:
     traits: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def retired_by(self) -> set[str]:
+        """What under ``retired:`` says that this one is meant to be gone: also its account."""
+        places = [self.address.get(key) for key in ("account", "region")]
+        return {self.name, *(place for place in places if place)}
+
+    @property
     def hold_in_words(self) -> str:
         """Say of a target in quarantine until when it is, and why."""
         return f"{self.name} until {self.hold.until}: {self.hold.reason}" if self.hold else ""
@@ -220,7 +226,7 @@ class Definition:
     :param policy: name of the policy that the channels' conduct comes from; empty: of none
     :param policies: what a run may choose instead: by name, the conduct of each channel in order
     :param inventory: checks the targets that are named, and finds those that are selected
-    :param retired: names of targets that are meant to be gone
+    :param retired: names of targets that are meant to be gone, or accounts, or regions
     :param notify: whom its rollouts tell
     """
 

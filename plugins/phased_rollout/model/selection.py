@@ -31,14 +31,18 @@ class Select:
     :param labels: with every one of these
     :param at_least: fewer stop the plan
     :param hold: those of them that are in quarantine, by name
+    :param regions: each is a target in each of these; of those that name a region themselves, the
+        ones that are in one of these
     """
 
     ou: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     at_least: int = 1
     hold: Mapping[str, Hold] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         wanted = [f"ou {' or '.join(self.ou)}"] if self.ou else []
         wanted += [f"{key}={value}" for key, value in self.labels.items()]
+        wanted += [f"in {' and '.join(self.regions)}"] if self.regions else []
         return f"{', '.join(wanted)}, at least {self.at_least}"

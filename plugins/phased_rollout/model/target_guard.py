@@ -38,12 +38,12 @@ def compare(last: Definition, now: Definition) -> Comparison:
     shared = _shared(last) | _shared(now)
     before, after = _places(last, shared), _places(now, shared)
     gone = [place.target for address, place in before.items() if address not in after]
-    lost = [t for t in gone if t.name not in now.retired]
+    lost = [t for t in gone if not t.retired_by & {*now.retired}]
     kept = [(before[address], place) for address, place in after.items() if address in before]
     new = [place.target.name for address, place in after.items() if address not in before]
     names = {place.target.name for place in after.values()}
     notes = [f"new since then: {few(new)}"] if new else []
-    if retired := [t.name for t in gone if t.name in now.retired]:
+    if retired := [t.name for t in gone if t.retired_by & {*now.retired}]:
         notes.append(f"retired since then: {few(retired)}")
     return Comparison(
         stops=tuple(_lost(lost, names)),

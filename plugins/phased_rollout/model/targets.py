@@ -111,7 +111,7 @@ class _Resolving:
         self._inventory = inventory
         self._found = sorted(found, key=lambda f: f.name)
         self._traits = compared(definition)
-        self._claims: dict[str, list[str]] = {}
+        self._claims: dict[tuple[str, str], list[str]] = {}
         self._problems: list[str] = []
         self._notes: list[str] = []
 
@@ -131,7 +131,8 @@ class _Resolving:
             return channel
         held = channel.select.hold
         found = [
-            self._joining(f, held.get(f.name)) for f in self._selected(channel.name, channel.select)
+            self._joining(f, held.get(f.name, held.get(name)))
+            for name, f in self._selected(channel.name, channel.select)
         ]
         whole = replace(
             channel,
@@ -162,12 +163,17 @@ class _Resolving:
                 "it: correct its address, or name it under retired: instead of here"
             )
             return
-        self._claims.setdefault(found.name, []).append(f"named in {channel.name}")
+        self._claim(found.name, target.address, f"named in {channel.name}")
         if not found.is_active and target.hold is None:
             self._problems.append(
                 f"{what} is {found.state}: put it on hold, or name it under retired: instead of "
                 "here"
             )
+
+    def _claim(self, name: str, address: Mapping[str, str], what: str) -> None:
+        """Note who has what the inventory found, in a region: in another it is another target."""
+        region = address.get("region", self._inventory.address.get("region", ""))
+        self._claims.setdefault((name, region), []).append(what)
 
     def _match(self, target: Target) -> Found | None:
         for keys in self._keys:
@@ -184,19 +190,21 @@ class _Resolving:
     def _by_address(self) -> dict[Address, Found]:
         return {address_of(found): found for found in self._found}
 
-    def _selected(self, channel: str, select: Select) -> list[Found]:
-        known = {ou for found in self._found for ou in found.ou}
-        for ou in select.ou:
-            if ou not in known:
-                close = get_close_matches(ou, known, n=1)
-                hint = f", did you mean {close[0]!r}?" if close else ": correct it"
-                self._problems.append(f"{channel}: no target is in ou {ou!r}{hint}")
-        matching = [f for f in self._found if _matches(f, select)]
-        active = [f for f in matching if f.is_active]
-        joining = [f for f in matching if f.is_active or f.name in select.hold]
-        if idle := [f"{f} is {f.state}" for f in matching if f not in joining]:
+    def _selected(self, channel: str, select: Select) -> list[tuple[str, Found]]:
+        """Give those that join a channel, each with the name that the inventory has for it."""
+        self._check_units(channel, select)
+        matching = [
+            (f.name, place)
+            for f in self._found
+            if _matches(f, select)
+            for place in _in_regions(f, select.regions)
+        ]
+        joining = [(n, f) for n, f in matching if f.is_active or {n, f.name} & {*select.hold}]
+        active = [f for _, f in matching if f.is_active]
+        stays = {f.name for _, f in joining}
+        if idle := [f"{f} is {f.state}" for _, f in matching if f.name not in stays]:
             self._notes.append(f"{channel}: left out, because not active: {few(idle)}")
-        if strangers := sorted(select.hold.keys() - {f.name for f in joining}):
+        if strangers := sorted(select.hold.keys() - stays - {name for name, _ in joining}):
             self._problems.append(
                 f"{channel}: {few(strangers)} is on hold, but the selector does not match it: "
                 "correct the name, or remove the hold"
@@ -207,9 +215,17 @@ class _Resolving:
                 f"{channel}: select ({select}) {count} of the {len(self._found)} that inventory "
                 f"{self._inventory.source.kind} knows: correct the selector or the inventory"
             )
-        for found in joining:
-            self._claims.setdefault(found.name, []).append(f"selected by {channel}")
+        for name, found in joining:
+            self._claim(name, found.address, f"selected by {channel}")
         return joining
+
+    def _check_units(self, channel: str, select: Select) -> None:
+        known = {ou for found in self._found for ou in found.ou}
+        for ou in select.ou:
+            if ou not in known:
+                close = get_close_matches(ou, known, n=1)
+                hint = f", did you mean {close[0]!r}?" if close else ": correct it"
+                self._problems.append(f"{channel}: no target is in ou {ou!r}{hint}")
 
     def _check_policy(self, channel: Channel) -> None:
         """What is checked of named targets while the file is read."""
@@ -230,15 +246,20 @@ class _Resolving:
             )
 
     def _check_claims(self) -> None:
-        for name, claims in self._claims.items():
+        for (name, region), claims in self._claims.items():
             if any(claim.startswith("selected") for claim in claims) and len(claims) > 1:
-                what = " and ".join(claims)
-                self._problems.append(f"{name} is {what}: a target is in one channel, once")
+                default = self._inventory.address.get("region", "")
+                what = name if region in ("", default) else f"{name} in {region}"
+                what += f" is {' and '.join(claims)}"
+                self._problems.append(f"{what}: a target is in one channel, once")
 
     def _check_names(self, channels: Sequence[Channel]) -> None:
-        names = Counter(t.name for c in channels for t in (*c.targets, *c.on_hold))
+        targets = [t for c in channels for t in (*c.targets, *c.on_hold)]
+        names = Counter(t.name for t in targets)
+        known = {what for t in targets for what in t.retired_by}
         # An account that is claimed twice is told once, above.
-        claimed = {name for name, claims in self._claims.items() if len(claims) > 1}
+        twice = [key for key, claims in self._claims.items() if len(claims) > 1]
+        claimed = {name for found, region in twice for name in (found, f"{found}-{region}")}
         self._problems.extend(
             f"{name} is the name of {count} targets: rename the one that the file names"
             for name, count in names.items()
@@ -248,18 +269,18 @@ class _Resolving:
             f"{name} is retired, but a channel still has it: take it out of its list or selector, "
             "or out of retired:"
             for name in self._definition.retired
-            if name in names
+            if name in known
         )
 
     def _check_outside(self) -> None:
-        outside = set(self._inventory.outside)
-        unlisted = []
+        outside, unlisted = set(self._inventory.outside), []
+        where = {name: claims[0] for (name, _), claims in self._claims.items()}
         for found in self._found:
             is_outside = bool(outside & {found.name, *found.address.values()})
-            if is_outside and found.name in self._claims:
-                where = self._claims[found.name][0]
-                self._problems.append(f"{found} is {where}, but under outside: remove one")
-            elif found.is_active and not is_outside and found.name not in self._claims:
+            if is_outside and found.name in where:
+                what = f"{found} is {where[found.name]}, but under outside: remove one"
+                self._problems.append(what)
+            elif found.is_active and not is_outside and found.name not in where:
                 unlisted.append(str(found))
         if unlisted:
             what = f"{len(unlisted)} active targets are in no channel: {few(unlisted)}"
@@ -273,3 +294,13 @@ class _Resolving:
 def _matches(found: Found, select: Select) -> bool:
     in_ou = not select.ou or bool({*select.ou} & {*found.ou})
     return in_ou and all(found.labels.get(k) == v for k, v in select.labels.items())
+
+
+def _in_regions(found: Found, regions: Sequence[str]) -> list[Found]:
+    """Give what the inventory found as a target in each region; what names one stays there."""
+    if own := found.address.get("region"):
+        return [found] if own in regions or not regions else []
+    return [
+        replace(found, name=f"{found.name}-{region}", address={**found.address, "region": region})
+        for region in regions
+    ] or [found]

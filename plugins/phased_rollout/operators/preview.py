@@ -15,7 +15,7 @@ from phased_rollout.model.merged import destructive, merge, of_targets
 from phased_rollout.model.target_state import Preview
 from phased_rollout.operators.base import RolloutOperator, now
 from phased_rollout.operators.platforms import warnings_of
-from phased_rollout.operators.previews import digests_of, previews_of
+from phased_rollout.operators.previews import digests_of, previews_of, refuse_twins
 from phased_rollout.operators.strangers import doubts_of
 from phased_rollout.operators.unchanged import graduated_in
 from phased_rollout.operators.untested import assess
@@ -33,6 +33,7 @@ class PreviewOperator(RolloutOperator):
         """Give the number of targets that would change and that already run the change."""
         rollout = self.rollout(context)
         try:
+            refuse_twins(rollout, _included(rollout))
             previews = previews_of(rollout, _included(rollout), attempt="preview")
         except RolloutError as error:
             text = f"nothing was touched; the preview failed:\n{error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from phased_rollout.adapters import SUBSTRATES, load
 from phased_rollout.errors import ChangeError
@@ -86,6 +86,18 @@ class Substrate(Protocol):
         First waits out an operation in progress and deletes this rollout's unexecuted work. DONE
         means read back. LEFT_ALONE when the target runs neither ``applied`` nor a partial apply of
         it: somebody else changed it since.
+        """
+
+
+@runtime_checkable
+class Identifies(Protocol):
+    """What a substrate may know besides, when one target can be reached in several ways."""
+
+    def identity(self, target: Target) -> str:
+        """Name what the target is, whatever way it is reached; empty when nobody can say.
+
+        Asked once a rollout, before anything is touched: two targets of one name are refused.
+        Reads, and raises, as ``read`` does.
         """
 
 

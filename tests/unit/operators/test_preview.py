@@ -193,3 +193,47 @@ def test_a_substrate_that_knows_no_platforms_is_not_asked(
     answering(monkeypatch, lambda _: Preview((MODIFY,)))
     preview().execute(CONTEXT)
     assert len(records.details(Kind.PREVIEWED)[0]["differences"]) == 1
+
+
+def identified(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let targets say what they are."""
+    found = dict(zip(("playground-1", "playground-2", "test-1"), names, strict=True))
+    monkeypatch.setattr(
+        FakeSubstrate, "identity", lambda _, target: found[target.name], raising=False
+    )
+
+
+def test_one_thing_under_two_names_is_refused_before_anything_is_touched(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = begin(a_channel("playground"), a_channel("test", targets=1))
+    identified(monkeypatch, "a", "b", "a")
+    with pytest.raises(AirflowFailException) as failed:
+        preview().execute(CONTEXT)
+    assert str(failed.value) == (
+        "nothing was touched; the preview failed:\nplayground-1 in playground and test-1 in test "
+        "are the same target: keep one of them"
+    )
+    assert records.details(Kind.PREVIEWED) == []
+
+
+def test_what_differs_or_cannot_say_what_it_is_is_no_twin(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(a_channel("playground"), a_channel("test", targets=1))
+    identified(monkeypatch, "a", "", "")
+    assert preview().execute(CONTEXT) == {"changing": 3, "unchanged": 0}
+
+
+def test_a_target_that_cannot_be_asked_what_it_is_is_asked_again(
+    store: Path, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(a_channel("playground"))
+
+    def silent(_: FakeSubstrate, target: Target) -> str:
+        raise UnreachableError(f"{target.name} does not answer")
+
+    monkeypatch.setattr(FakeSubstrate, "identity", silent, raising=False)
+    with pytest.raises(AirflowException, match="playground-2 does not answer") as failed:
+        preview().execute(CONTEXT)
+    assert not isinstance(failed.value, AirflowFailException)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from phased_rollout.aws import Access, account
+from phased_rollout.aws import Access, account, doubt_of
 from phased_rollout.errors import ConfigError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
@@ -16,6 +17,8 @@ from phased_rollout.substrates.cloudformation.one_stack import OneStack
 from phased_rollout.substrates.cloudformation.several_stacks import SeveralStacks, joined
 from phased_rollout.substrates.cloudformation.spec import StackSpec, specs_of
 from phased_rollout.substrates.cloudformation.template import render
+
+log = logging.getLogger(__name__)
 
 
 class CloudFormationSubstrate:
@@ -58,10 +61,12 @@ class CloudFormationSubstrate:
         return next(iter(parts.values())) if self._is_one else joined(parts)
 
     def check(self, change: Change, targets: Sequence[Target]) -> list[str]:
-        """Look the templates over with cfn-lint, which takes seconds to import."""
+        """Look the templates over with cfn-lint, which takes seconds to import; log odd regions."""
         from phased_rollout.substrates.cloudformation import lint  # noqa: PLC0415
 
         regions = {Access.of(self._options, target.address).region for target in targets}
+        for doubt in filter(None, map(doubt_of, sorted(regions))):
+            log.warning("%s: it would hold the rollout if it does not exist", doubt)
         ignore = (self._options.get("lint") or {}).get("ignore", ())
         return lint.check(change, regions=regions, ignore=ignore)
 

@@ -85,6 +85,12 @@ class Cluster:
         """Give the server's version, such as ``v1.33.1``."""
         return str(self._ask("GET", "/version").get("gitVersion", "of no version"))
 
+    def uid_of_namespace(self, name: str) -> str:
+        """Give what tells a namespace from those of its name elsewhere; empty when it is absent."""
+        resource = self.resource("v1", "Namespace")
+        found = self.get(resource, name, "") if resource else None
+        return str(found["metadata"]["uid"]) if found else ""
+
     def _discover(self, api_version: str) -> dict[str, Resource]:
         group, _, version = api_version.rpartition("/")
         prefix = "apis" if group else "api"

@@ -78,6 +78,11 @@ class KubernetesSubstrate:
         """Read the version of the cluster's API server, such as ``v1.33.1``."""
         return self._keeper(target).cluster.version()
 
+    def identity(self, target: Target) -> str:
+        """Name the cluster and the namespace by the uid of the latter: no two clusters share it."""
+        keeper = self._keeper(target)
+        return keeper.cluster.uid_of_namespace(keeper.namespace)
+
     def preview(self, target: Target, artifact: Artifact, *, token: str) -> Preview:  # noqa: ARG002  # stores nothing
         """Ask the server by dry runs, which store nothing."""
         keeper = self._keeper(target)
