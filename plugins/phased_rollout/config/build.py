@@ -33,6 +33,7 @@ from phased_rollout.config.schema import (
     WaveSettings,
 )
 from phased_rollout.config.schema import Conduct as FileConduct
+from phased_rollout.config.tenants import Http, TenantTarget
 from phased_rollout.config.windows import WindowSettings
 from phased_rollout.model.definition import (
     AdapterSpec,
@@ -54,10 +55,13 @@ from phased_rollout.model.selection import Hold, Select, Unlisted
 AnyRollout = (
     Rollout[CloudFormation, AccountTarget]
     | Rollout[Kubernetes, ClusterTarget]
+    | Rollout[Http, TenantTarget]
     | Rollout[OtherSubstrate, OtherTarget]
 )
-AnyChannel = Channel[AccountTarget] | Channel[ClusterTarget] | Channel[OtherTarget]
-AnySubstrate = CloudFormation | Kubernetes | OtherSubstrate
+AnyChannel = (
+    Channel[AccountTarget] | Channel[ClusterTarget] | Channel[TenantTarget] | Channel[OtherTarget]
+)
+AnySubstrate = CloudFormation | Kubernetes | Http | OtherSubstrate
 AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
 Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
