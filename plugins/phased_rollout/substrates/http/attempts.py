@@ -74,10 +74,15 @@ class Attempts:
         """Note that the attempt has failed, so that it is not sent again."""
         self._create(_REFUSED, {"reason": reason})
 
-    def met(self, now: datetime) -> datetime:
-        """Say since when somebody's operation is waited for."""
+    def meet(self, now: datetime) -> None:
+        """Note that an operation is waited for that was not sent in this attempt; once."""
         self._create(_MET, {"at": now.isoformat()})
-        return datetime.fromisoformat(str(self._read(_MET)["at"]))
+
+    @property
+    def met(self) -> datetime | None:
+        """Since when such an operation is waited for."""
+        found = self._read(_MET)
+        return datetime.fromisoformat(str(found["at"])) if found else None
 
     def _create(self, name: str, value: dict[str, Any]) -> None:
         with suppress(RecordExistsError):

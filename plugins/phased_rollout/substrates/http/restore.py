@@ -7,10 +7,10 @@ from phased_rollout.model.target_state import Outcome, Progress
 from phased_rollout.substrates.http.api import ChangedError
 from phased_rollout.substrates.http.spec import Standing
 from phased_rollout.substrates.http.steps import (
-    OPERATION,
     Work,
     conclude,
     deliver,
+    is_stuck,
     is_there,
     now,
 )
@@ -38,8 +38,8 @@ def _without_sending(work: Work, seen: Seen, applied: Values) -> Progress | None
     """Say what holds without any request: it is so already, in progress, or somebody else's."""
     if seen.standing is Standing.PENDING:
         # An operation that never ends is ended by the earlier values, if anything does that.
-        deadline = work.spec.deadline or OPERATION
-        if now() < work.attempts.met(now()) + deadline:
+        work.attempts.meet(now())
+        if not is_stuck(work.spec, work.attempts):
             return Progress(Outcome.WAITING, f"{work.tenant}: an operation goes on: {seen.words}")
     elif is_there(seen, work.digest) and (work.lenient or seen.standing is Standing.GOOD):
         return Progress(Outcome.DONE, f"{work.tenant} runs what it ran before: {seen.words}")

@@ -121,6 +121,11 @@ def is_overdue(spec: Spec, seen: Seen, accepted: Accepted) -> bool:
     return now() > accepted.moment + deadline
 
 
+def is_stuck(spec: Spec, attempts: Attempts) -> bool:
+    """Whether an operation that a restore has met is no longer waited for."""
+    return attempts.met is not None and now() > attempts.met + (spec.deadline or OPERATION)
+
+
 def why_not(work: Work, seen: Seen) -> str:
     """Say which values are not those that were wanted."""
     return differing(seen.values or {}, work.wanted or {}) or seen.words

@@ -29,6 +29,7 @@ from phased_rollout.substrates.http.steps import (
     differing,
     has_failed,
     is_overdue,
+    is_stuck,
     is_there,
 )
 from phased_rollout.substrates.http.tenant import Seen, Tenant, artifact_of, is_same, shortly
@@ -151,10 +152,11 @@ class HttpSubstrate:
 
     def settled(self, target: Target, *, token: str) -> bool:
         """Say by one look whether what was accepted has ended, well or badly."""
-        accepted = Attempts(token=token, target=target.name).accepted
+        attempts = Attempts(token=token, target=target.name)
+        accepted = attempts.accepted
         seen = patiently(Tenant(self._spec, target).look)
         if accepted is None:
-            return seen.standing is not Standing.PENDING
+            return seen.standing is not Standing.PENDING or is_stuck(self._spec, attempts)
         done = is_there(seen, accepted.digest) and seen.standing is Standing.GOOD
         over = has_failed(seen, accepted) or is_overdue(self._spec, seen, accepted)
         return done or over
