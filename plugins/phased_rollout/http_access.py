@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from base64 import b64encode
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -61,16 +61,16 @@ def shown(url: str) -> str:
 
 def without_secrets(text: str, session: requests.Session) -> str:
     """Blot out whatever the connection sends besides the request itself."""
-    auth = session.auth if isinstance(session.auth, tuple) else vars(session.auth or object)
-    values = [*(auth.values() if not isinstance(auth, tuple) else auth)]
-    values += [v for key, v in session.headers.items() if key.lower() not in _NO_SECRETS]
-    words = {
-        w for v in values if isinstance(v, (str, bytes)) for w in re.split(r"\s+", _as_text(v))
-    }
+    given = [v for key, v in session.headers.items() if key.lower() not in _NO_SECRETS]
+    if isinstance(auth := session.auth, requests.auth.HTTPBasicAuth):
+        login, password = (_as_text(part or "") for part in (auth.username, auth.password))
+        encoded = b64encode(f"{login}:{password}".encode()).decode()
+        given += [login, password, encoded]
+    words = {word for value in given for word in _as_text(value).split()}
     for word in sorted((w for w in words if len(w) >= _SHORTEST_SECRET), key=len, reverse=True):
         text = text.replace(word, "***")
     return text
 
 
 def _as_text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

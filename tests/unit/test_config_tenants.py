@@ -108,7 +108,7 @@ def test_no_header_in_the_file_may_hold_a_secret(tmp_path: Path, header: str) ->
         ("kind: http", "kind: htp", "did you mean 'http'"),
         ("{version: /version, theme: settings.theme}", "{}", "fields: is empty"),
         ("theme: settings.theme", "token: theme", "cannot name a field"),
-        ("theme: settings.theme", "theme: a..b", "is no way into an answer"),
+        ("theme: settings.theme", "theme: a..b", "is no path into an answer"),
         ("theme: settings.theme", "theme: /list/0", "within a list, which no merge patch can"),
         ("theme: settings.theme", "tenant: x", "tenant: there is a field of that name: rename"),
         ("        path: /v1", "        path: https://evil.example/v1", "names a host: write the"),

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from pydantic import AfterValidator, Field, model_validator
 
 from phased_rollout.config.fields import Duration, Maybe, Strict
+from phased_rollout.config.inventories import Pointer
 from phased_rollout.config.kinds import ConnectionId, OtherTarget, SubstrateKind
 from phased_rollout.config.rules import WRITTEN, Filled, Matching
 from phased_rollout.pointers import parts_of
@@ -18,7 +19,7 @@ PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 TOKEN = "token"  # noqa: S105  # no secret
 """Names an attempt, so that an API may answer it once: ``Idempotency-Key: "{token}"``."""
 _SECRET = re.compile(
-    r"auth|cookie|secret|passw|credential|session|signature|(^|[_-])token|token$|api[_-]?key|"
+    r"auth(?!ors?([_-]|$))|cookie|secret|passw|credential|session|signature|(^|[_-])token|token$|api[_-]?key|"
     r"access[_-]?key|^key$|^sig$",
     re.IGNORECASE,
 )
@@ -26,13 +27,6 @@ _OURS = {"content-length", "host", "if-match", "if-none-match", "connection", "t
 _MERGE, _WHOLE = "merge", "whole"
 _SECRETS_GO = "the connection has the secrets: put it there, into its login, password or extra"
 
-Pointer = Annotated[
-    str,
-    Matching(
-        r"(/[^/\s]*)+|[^./\s][^.\s]*(\.[^.\s]+)*",
-        "is no way into an answer: write keys with dots between them, or a JSON pointer",
-    ),
-]
 FieldName = Annotated[
     str,
     Matching(

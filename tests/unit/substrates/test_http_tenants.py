@@ -287,6 +287,17 @@ def test_a_refusal_is_short_and_shows_no_secrets_and_is_not_sent_again(acme: One
         acme.read()
 
 
+def test_a_login_is_not_shown_either_however_it_is_echoed(
+    acme: OneTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = json.loads(acme.plane.connection()) | {"login": "robot", "password": "hushhush"}
+    monkeypatch.setenv(ENVIRONMENT, json.dumps(given))
+    echoed = "no robot with hushhush, Basic cm9ib3Q6aHVzaGh1c2g="
+    acme.fault("error", status=400, body={"detail": echoed})
+    with pytest.raises(RefusedError, match=r"no \*\*\* with \*\*\*, Basic \*\*\*$"):
+        acme.read()
+
+
 def test_a_page_in_place_of_json_holds_and_is_not_shown(acme: OneTenant) -> None:
     acme.fault("error", status=200, body="<html>maintenance</html>")
     with pytest.raises(UnreachableError, match="the answer is not JSON") as raised:
@@ -430,6 +441,20 @@ def test_what_is_created_and_cannot_be_removed_is_told_before_and_after(acme: On
     assert newcomer.preview(able, version="3").irreversible == ()
     assert newcomer.restore(before, able, version="2").outcome is Outcome.DONE
     assert newcomer.read() == before
+
+
+def test_what_no_request_can_say_in_a_rollback_is_told_before(acme: OneTenant) -> None:
+    path = {"path": "/v1/tenants/{tenant}?to={theme}"}
+    acme.by_hand(settings={})
+    assert acme.preview({"apply": path}, version="1", theme="dark").irreversible == (
+        "acme: what it has now cannot be sent again: nothing is called 'theme'",
+    )
+    body = {"path": "/v1/tenants/{tenant}", "body": {"settings": {"theme": "{theme}"}}}
+    found = acme.preview({"apply": body}, version="1", theme="dark")
+    assert found.irreversible == ()
+    assert found.notes == (
+        "acme: a rollback leaves theme out of its request, which has to remove it",
+    )
 
 
 def test_a_tenant_that_was_there_without_values_is_never_removed(acme: OneTenant) -> None:

@@ -92,10 +92,8 @@ class HttpSubstrate:
             for name in sorted({*before, *after})
             if not is_same(before, after, name)
         )
-        lost: tuple[str, ...] = ()
-        if seen.values is None and self._spec.remove is None:
-            lost = (f"{tenant} is created, and no `remove` says how a rollback takes it away",)
-        return Preview(differences, notes, lost)
+        lost, guessed = tenant.unsayable(seen.values, after)
+        return Preview(differences, (*notes, *guessed), tuple(lost))
 
     def apply(
         self,
