@@ -19,8 +19,8 @@ PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 TOKEN = "token"  # noqa: S105  # no secret
 """Names an attempt, so that an API may answer it once: ``Idempotency-Key: "{token}"``."""
 _SECRET = re.compile(
-    r"auth(?!ors?([_-]|$))|cookie|secret|passw|credential|session|signature|(^|[_-])token|token$|api[_-]?key|"
-    r"access[_-]?key|^key$|^sig$",
+    r"auth(?!ors?([_-]|$))|cookie|secret|passw|credential|session|signature|(^|[_-])token|token$|"
+    r"api[_-]?key|access[_-]?key|^key$|^sig$",
     re.IGNORECASE,
 )
 _OURS = {"content-length", "host", "if-match", "if-none-match", "connection", "transfer-encoding"}

@@ -358,6 +358,27 @@ def test_a_tenant_that_had_failed_before_is_upgraded_all_the_same(acme: OneTenan
     assert acme.apply(version="2", theme="light").outcome is Outcome.DONE
 
 
+def test_a_failure_from_before_says_nothing_of_what_was_just_accepted(acme: OneTenant) -> None:
+    acme.by_hand(status="failed")
+    acme.fault("error", method="PATCH", status=202, body={})
+    assert acme.step(version="2", theme="light").outcome is Outcome.WAITING
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        ("failed", RefusedError, "runs the change, and has failed"),
+        ("updating", UnreachableError, "cannot be judged now"),
+    ],
+)
+def test_right_values_with_a_bad_status_do_not_verify(
+    acme: OneTenant, status: str, error: type[Exception], words: str
+) -> None:
+    acme.by_hand(status=status)
+    with pytest.raises(error, match=words):
+        acme.substrate().verify(acme.target, acme.artifact(version="1", theme="light"))
+
+
 def test_somebody_s_operation_is_waited_for(acme: OneTenant) -> None:
     acme.plane.plane.pace = 0.3
     acme.plane.plane.patch("acme", {"version": "9"}, None)
