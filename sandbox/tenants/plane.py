@@ -112,7 +112,7 @@ class Plane:
             _judge(patch)
             target = patch.get("version", version)
             upgrades = target != version
-            return {"warnings": [f"restarts {name} for {target}"] if upgrades else []}
+            return {"warnings": [f"restarts for {target}"] if upgrades else []}
 
     def delete(self, name: str, if_match: str | None) -> None:
         with self._lock:

@@ -437,7 +437,7 @@ def test_a_preview_tells_old_and_new_values_and_what_the_api_says(acme: OneTenan
         Difference("Remove", "theme", "setting", destructive=True, detail='"light"'),
         Difference("Modify", "version", "setting", detail='"1" → "2"'),
     )
-    assert found.notes == ("restarts acme for 2",)
+    assert found.notes == ("restarts for 2",)
     assert acme.document["version"] == "1"
     with pytest.raises(RefusedError, match=r"2\.2\.0 has been withdrawn"):
         acme.preview({"preview": asked}, version="2.2.0")
@@ -453,7 +453,7 @@ def test_what_is_created_and_cannot_be_removed_is_told_before_and_after(acme: On
     newcomer, options = OneTenant(acme.plane, "new"), {"apply": WHOLE}
     before = newcomer.read()
     assert newcomer.preview(options, version="2").irreversible == (
-        "new is created, and no `remove` says how a rollback takes it away",
+        "it is created, and no `remove` says how a rollback takes it away",
     )
     newcomer.apply(options, version="2")
     with pytest.raises(RefusedError, match="describes no `remove`, so it is left"):
@@ -468,14 +468,12 @@ def test_what_no_request_can_say_in_a_rollback_is_told_before(acme: OneTenant) -
     path = {"path": "/v1/tenants/{tenant}?to={theme}"}
     acme.by_hand(settings={})
     assert acme.preview({"apply": path}, version="1", theme="dark").irreversible == (
-        "acme: what it has now cannot be sent again: nothing is called 'theme'",
+        "what it has now cannot be sent again: nothing is called 'theme'",
     )
     body = {"path": "/v1/tenants/{tenant}", "body": {"settings": {"theme": "{theme}"}}}
     found = acme.preview({"apply": body}, version="1", theme="dark")
     assert found.irreversible == ()
-    assert found.notes == (
-        "acme: a rollback leaves theme out of its request, which has to remove it",
-    )
+    assert found.notes == ("a rollback leaves theme out of its request, which has to remove it",)
 
 
 def test_a_tenant_that_was_there_without_values_is_never_removed(acme: OneTenant) -> None:

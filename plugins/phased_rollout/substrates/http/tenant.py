@@ -134,21 +134,23 @@ class Tenant:
             filled_path(spec.remove.path, self._address)
 
     def unsayable(self, before: Values | None, after: Values) -> tuple[list[str], list[str]]:
-        """Say what no request can bring back, and what the API has to guess, of a rollback."""
+        """Say what no request can bring back, and what the API has to guess, of a rollback.
+
+        In the same words for all tenants, which are told together.
+        """
         if not before and self._spec.remove is not None:
             return [], []
         if before is None:
-            what = "is created, and no `remove` says how a rollback takes it away"
-            return [f"{self} {what}"], []
+            return ["it is created, and no `remove` says how a rollback takes it away"], []
         try:
             self.check(before)
         except ValueError as error:
-            return [f"{self}: what it has now cannot be sent again: {error}"], []
+            return [f"what it has now cannot be sent again: {error}"], []
         new = sorted(after.keys() - before.keys())
         if not new or not self._spec.apply.is_templated:
             return [], []
-        left_out = f"a rollback leaves {', '.join(new)} out of its request, which has to remove it"
-        return [], [f"{self}: {left_out}"]
+        what = f"a rollback leaves {', '.join(new)} out of its request, which has to remove it"
+        return [], [what]
 
     def send(self, seen: Seen, wanted: Values, *, token: str) -> Answer:
         """Ask the tenant to become what is wanted, unless it was changed since it was seen."""
