@@ -19,6 +19,7 @@ BUILT_IN = {
     SUBSTRATES: {
         "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate",
         "kubernetes": "phased_rollout.substrates.kubernetes:KubernetesSubstrate",
+        "http": "phased_rollout.substrates.http:HttpSubstrate",
     },
     SIGNALS: {
         "cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms",

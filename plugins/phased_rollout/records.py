@@ -3,6 +3,7 @@
 Layout below the root, which is a local folder or object storage (``PHASED_ROLLOUT_RECORDS``)::
 
     objects/<digest>.json                                  content, named by its digest
+    attempts/<rollout>/<attempt>/<target>/<what>.json      see substrates/http/attempts.py
     rollouts/<definition>/started/<at>~<run>.json          which rollouts have begun
     rollouts/<definition>/debts/<at>~<run>.json            see debts.py
     rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released

@@ -19,12 +19,21 @@ def config_with(definition: str) -> Path:
 
 def clusters_of(config: Path) -> list[str]:
     """Name the contexts of all Kubernetes targets of a configuration."""
+    return _addressed(config, kind="kubernetes", by="context")
+
+
+def tenants_of(config: Path) -> list[str]:
+    """Name the tenants of all targets behind HTTP of a configuration."""
+    return _addressed(config, kind="http", by="tenant")
+
+
+def _addressed(config: Path, *, kind: str, by: str) -> list[str]:
     found = [
-        str(target["context"])
+        str(target[by])
         for rollout in _rollouts(config).values()
-        if isinstance(rollout, dict) and rollout.get("substrate", {}).get("kind") == "kubernetes"
+        if isinstance(rollout, dict) and rollout.get("substrate", {}).get("kind") == kind
         for target in _targets(rollout)
-        if "context" in target
+        if by in target
     ]
     return list(dict.fromkeys(found))
 

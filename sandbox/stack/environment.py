@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox.tenants.access import connection_to
+
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_STATE = PROJECT / ".state"
 
@@ -67,6 +69,7 @@ class Settings:
     secrets: Secrets
     aws_endpoint: str | None = None
     kubernetes: bool = False
+    tenants_endpoint: str | None = None
     folders: Folders = field(default_factory=Folders)
     extra_env: Mapping[str, str] = field(default_factory=dict)
 
@@ -206,6 +209,8 @@ def _rollout_env(settings: Settings) -> dict[str, str]:
         extra = {"kube_config_path": str(settings.kubeconfig)}
         connection = {"conn_type": "kubernetes", "extra": extra}
         env["AIRFLOW_CONN_KUBERNETES_ROLLOUT"] = json.dumps(connection)
+    if settings.tenants_endpoint is not None:
+        env["AIRFLOW_CONN_TENANTS_ROLLOUT"] = connection_to(settings.tenants_endpoint)
     return env
 
 

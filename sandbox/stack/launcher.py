@@ -17,7 +17,7 @@ import requests
 
 from sandbox.kubernetes.client import SandboxKubernetes
 from sandbox.stack.api import ApiError, Client
-from sandbox.stack.configs import clusters_of
+from sandbox.stack.configs import clusters_of, tenants_of
 from sandbox.stack.database import prepare_database
 from sandbox.stack.environment import PROJECT, Settings, build_env, write_private
 from sandbox.stack.processes import Owned, is_alive, spawn, wait_until
@@ -64,12 +64,16 @@ class Launcher:
         write_private(self.settings.passwords_file, passwords)
         sandbox = self._spawn_aws() if aws else None
         clusters = self._spawn_clusters()
+        tenants = self._spawn_tenants()
         self._start_database()
         self._migrate()
         if sandbox is not None:
             self._wait_for_aws(sandbox)
         if clusters is not None:
             self._wait_for_clusters(*clusters)
+        if tenants is not None:
+            endpoint = self._endpoint_of(tenants)
+            self.settings = replace(self.settings, tenants_endpoint=endpoint)
         for name in self._components:
             self.spawn_component(name)
         self.wait_healthy(began=began)
@@ -192,6 +196,14 @@ class Launcher:
         found = SandboxKubernetes(self._endpoint_of(process)).kubeconfig(*names)
         write_private(self.settings.kubeconfig, json.dumps(found))
         self.settings = replace(self.settings, kubernetes=True)
+
+    def _spawn_tenants(self) -> Owned | None:
+        """Start the control plane of the tenants that the configuration names, if it names any."""
+        names = tenants_of(self.settings.folders.config)
+        if not names:
+            return None
+        self.log("tenants").unlink(missing_ok=True)
+        return self._spawn("tenants", [sys.executable, "-m", "sandbox.tenants", *names])
 
     def _endpoint_of(self, process: Owned) -> str:
         def known() -> bool:

@@ -15,7 +15,7 @@ from sandbox.stack.processes import Owned, end, is_alive, session_members
 _ORDER = (
     ("migrate", "scheduler", "triggerer", "dag-processor"),
     ("api-server",),
-    ("aws", "kubernetes"),
+    ("aws", "kubernetes", "tenants"),
 )
 _GRACE = 5.0
 _DATABASE_GRACE = 15.0

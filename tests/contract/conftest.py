@@ -13,6 +13,7 @@ BUILT_IN = {
     "folders": "tests.contract.folders:FoldersHarness",
     "cloudformation": "tests.contract.cloudformation:CloudFormationHarness",
     "kubernetes": "tests.contract.kubernetes:KubernetesHarness",
+    "tenants": "tests.contract.tenants:TenantsHarness",
 }
 
 

@@ -10,10 +10,12 @@ from phased_rollout.config.clusters import ClusterTarget
 from phased_rollout.config.kinds import AccountTarget, OtherTarget
 from phased_rollout.config.problems import shortened
 from phased_rollout.config.rules import WRITTEN
+from phased_rollout.config.tenants import TenantTarget
 
 _SHAPES: dict[str, type[BaseModel]] = {
     "cloudformation": AccountTarget,
     "kubernetes": ClusterTarget,
+    "http": TenantTarget,
 }
 _REQUIRED = {"cloudformation": ("account", "region")}
 

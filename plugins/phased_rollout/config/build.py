@@ -35,6 +35,7 @@ from phased_rollout.config.schema import (
     WaveSettings,
 )
 from phased_rollout.config.schema import Conduct as FileConduct
+from phased_rollout.config.tenants import Http, TenantTarget
 from phased_rollout.config.windows import WindowSettings
 from phased_rollout.model.definition import (
     AdapterSpec,
@@ -57,10 +58,13 @@ from phased_rollout.model.traits import OU, PARTITION, REGION
 AnyRollout = (
     Rollout[CloudFormation, AccountTarget]
     | Rollout[Kubernetes, ClusterTarget]
+    | Rollout[Http, TenantTarget]
     | Rollout[OtherSubstrate, OtherTarget]
 )
-AnyChannel = Channel[AccountTarget] | Channel[ClusterTarget] | Channel[OtherTarget]
-AnySubstrate = CloudFormation | Kubernetes | OtherSubstrate
+AnyChannel = (
+    Channel[AccountTarget] | Channel[ClusterTarget] | Channel[TenantTarget] | Channel[OtherTarget]
+)
+AnySubstrate = CloudFormation | Kubernetes | Http | OtherSubstrate
 AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
 Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters, neighbours, regions
+from phased_rollout.config import clusters, neighbours, regions, tenants
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -149,6 +149,9 @@ class _Checks:
         if substrate.get("kind") == "kubernetes":
             self._cluster(target, path, substrate, addresses)
             return
+        if substrate.get("kind") == "http":
+            self._tenant(target, path, substrate, addresses)
+            return
         if substrate.get("kind") != "cloudformation":
             self._claim(addresses, _other_address(target), path, "this target", 2)
             return
@@ -180,6 +183,15 @@ class _Checks:
         if first and place and isinstance(record, str):
             named = f"record {record} of this cluster"
             self._claim(self._stacks, (*place, record), path, named, 0)
+
+    def _tenant(self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]) -> None:
+        """Claim a tenant in its definition, and each field of it among all."""
+        for what, key in tenants.problems_of(target, substrate):
+            self._add(what, (*path, *key))
+        places = tenants.places_of(target, substrate)
+        first = self._claim(addresses, _other_address(target), path, "this tenant", 2)
+        for field, place in places.items() if first else ():
+            self._claim(self._stacks, place, path, f"{field} of this tenant", 0)
 
     def _claim(
         self, seen: dict[Any, _Seen], address: Any, path: Path, what: str, shared: int

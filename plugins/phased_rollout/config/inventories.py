@@ -36,7 +36,7 @@ UnlistedPolicy = Annotated[Unlisted, BeforeValidator(choice(Unlisted))]
 Pointer = Annotated[
     str,
     Matching(
-        r"[^.\s]+(\.[^.\s]+)*",
+        r"(/[^/\s]*)+|[^./\s][^.\s]*(\.[^.\s]+)*",
         "is no path into an answer: write keys with dots between them, such as metadata.name",
     ),
 ]

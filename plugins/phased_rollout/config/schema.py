@@ -42,10 +42,11 @@ from phased_rollout.config.kinds import (
 from phased_rollout.config.notifiers import NotifySettings
 from phased_rollout.config.rules import Filled
 from phased_rollout.config.source import ChangeSource
+from phased_rollout.config.tenants import Http, TenantTarget
 from phased_rollout.config.windows import WindowSettings
 
-SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, OtherSubstrate)
-TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, OtherTarget)
+SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, Http, OtherSubstrate)
+TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, TenantTarget, OtherTarget)
 
 Signal = Annotated[
     Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")]
@@ -181,6 +182,7 @@ def _shape(raw: Any) -> str:
 AnyRollout = Annotated[
     Annotated[Rollout[CloudFormation, AccountTarget], Tag("kind=cloudformation")]
     | Annotated[Rollout[Kubernetes, ClusterTarget], Tag("kind=kubernetes")]
+    | Annotated[Rollout[Http, TenantTarget], Tag("kind=http")]
     | Annotated[Rollout[OtherSubstrate, OtherTarget], Tag(OTHER)],
     Discriminator(_shape),
 ]
