@@ -29,6 +29,7 @@ from sandbox.aws.journal import Journal
 from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Permissions
+from sandbox.aws.runcommand.service import RunCommand
 from sandbox.aws.scheduler import Scheduler
 from sandbox.aws.workloads import Workloads
 
@@ -77,18 +78,20 @@ class SandboxServer:
         organizations = Organizations()
         engine = Engine(self._scheduler, self.pace, denials, self._workloads.touch)
         self._cloudformation = CloudFormation(engine=engine)
+        self._run_command = RunCommand(self._scheduler, self.pace)
         gateway = Gateway(
             moto=DomainDispatcherApplication(create_backend_app),
             admin=Admin(
                 journal=self._journal, faults=faults, denials=denials,
                 workloads=self._workloads, identities=identities, permissions=permissions,
-                organizations=organizations, pace=self.pace,
+                organizations=organizations, run_command=self._run_command, pace=self.pace,
                 on_reset=self._reset,
             ),
             cloudformation=self._cloudformation,
             identities=identities,
             permissions=permissions,
             organizations=organizations,
+            run_command=self._run_command,
             faults=faults,
             journal=self._journal,
             pace=self.pace,
@@ -124,6 +127,7 @@ class SandboxServer:
 
     def _reset(self) -> None:
         self._cloudformation.registry.reset()
+        self._run_command.reset()
         reset_all()
 
 
