@@ -19,6 +19,7 @@ BUILT_IN = {
     SUBSTRATES: {
         "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate",
         "kubernetes": "phased_rollout.substrates.kubernetes:KubernetesSubstrate",
+        "ssm": "phased_rollout.substrates.ssm:FleetSubstrate",
     },
     SIGNALS: {
         "cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms",

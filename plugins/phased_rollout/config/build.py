@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
+from phased_rollout.config.fleets import Fleets, SliceTarget
 from phased_rollout.config.inventories import (
     AnyInventory,
     Organizations,
@@ -54,16 +55,20 @@ from phased_rollout.model.selection import Hold, Select, Unlisted
 AnyRollout = (
     Rollout[CloudFormation, AccountTarget]
     | Rollout[Kubernetes, ClusterTarget]
+    | Rollout[Fleets, SliceTarget]
     | Rollout[OtherSubstrate, OtherTarget]
 )
-AnyChannel = Channel[AccountTarget] | Channel[ClusterTarget] | Channel[OtherTarget]
-AnySubstrate = CloudFormation | Kubernetes | OtherSubstrate
+AnyTarget = AccountTarget | ClusterTarget | SliceTarget | OtherTarget
+AnyChannel = (
+    Channel[AccountTarget] | Channel[ClusterTarget] | Channel[SliceTarget] | Channel[OtherTarget]
+)
+AnySubstrate = CloudFormation | Kubernetes | Fleets | OtherSubstrate
 AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
 Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
 
 _INHERITED = {
-    CloudWatchAlarms: (CloudFormation, ("connection", "role", "external_id", "via")),
+    CloudWatchAlarms: ((CloudFormation, Fleets), ("connection", "role", "external_id", "via")),
     KubernetesWorkloads: (
         Kubernetes,
         ("connection", "kubeconfig", "context", "namespace", "record"),
@@ -139,7 +144,7 @@ def _definition(name: str, rollout: AnyRollout, file: File, *, base: Path) -> De
 
 def _inventory(given: AnyInventory, rollout: AnyRollout, base: Path) -> Inventory:
     options, region = options_of(given), None
-    if isinstance(rollout.substrate, CloudFormation):
+    if isinstance(rollout.substrate, (CloudFormation, Fleets)):
         region = rollout.substrate.region
     if isinstance(given, RegistryFile):
         options["path"] = os.path.normpath(base / given.path)
@@ -208,12 +213,14 @@ def _select(select: SelectSettings) -> Select:
     )
 
 
-def _target(target: AccountTarget | ClusterTarget | OtherTarget, substrate: AnySubstrate) -> Target:
+def _target(target: AnyTarget, substrate: AnySubstrate) -> Target:
     hold = Hold(target.hold.reason, target.hold.until) if target.hold else None
+    default = substrate.region if isinstance(substrate, (CloudFormation, Fleets)) else None
     if isinstance(target, AccountTarget):
-        default = substrate.region if isinstance(substrate, CloudFormation) else None
         region = _first(target.region, default)
         return Target(target.name, {"account": target.account, "region": region}, hold)
+    if isinstance(target, SliceTarget):
+        return Target(target.name, target.address(default), hold)
     return Target(target.name, target.address(), hold)
 
 

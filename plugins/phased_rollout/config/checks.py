@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters
+from phased_rollout.config import clusters, fleets
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -80,6 +80,9 @@ class _Checks:
         addresses: dict[Any, _Seen] = {}
         if substrate.get("kind") == "cloudformation":
             self._cloudformation(substrate, (*path, "substrate"))
+        if substrate.get("kind") == "ssm" and isinstance(record := substrate.get("record"), str):
+            named = f"the record {record}"
+            self._claim(self._stacks, (record,), (*path, "substrate", "record"), named, 0)
         for position, channel in _mappings(rollout.get("channels")):
             here: Path = (*path, "channels", position)
             self._once(channels, channel.get("name"), (*here, "name"), "channel")
@@ -140,6 +143,11 @@ class _Checks:
         """Claim a target's address in its definition, and its stack among all definitions."""
         if substrate.get("kind") == "kubernetes":
             self._cluster(target, path, substrate, addresses)
+            return
+        if substrate.get("kind") == "ssm":
+            if "region" not in target and "region" not in substrate:
+                self._add("missing: set it here or in the substrate", (*path, "region"))
+            self._claim(addresses, fleets.place_of(target, substrate), path, "this slice", 2)
             return
         if substrate.get("kind") != "cloudformation":
             self._claim(addresses, _other_address(target), path, "this target", 2)

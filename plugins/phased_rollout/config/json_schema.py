@@ -17,6 +17,7 @@ Json = dict[str, Any]
 KINDS = {
     "CloudFormation": "cloudformation",
     "CloudWatchAlarms": "cloudwatch_alarms",
+    "Fleets": "ssm",
     "Kubernetes": "kubernetes",
     "KubernetesWorkloads": "kubernetes_workloads",
     "Organizations": "organizations",

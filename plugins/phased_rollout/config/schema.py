@@ -26,6 +26,7 @@ from phased_rollout.config.fields import (
     Text,
     TimeZone,
 )
+from phased_rollout.config.fleets import Fleets, SliceTarget
 from phased_rollout.config.inventories import AnyInventory, SelectSettings
 from phased_rollout.config.kinds import (
     OTHER,
@@ -42,8 +43,8 @@ from phased_rollout.config.rules import Filled
 from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.windows import WindowSettings
 
-SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, OtherSubstrate)
-TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, OtherTarget)
+SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, Fleets, OtherSubstrate)
+TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, SliceTarget, OtherTarget)
 
 Signal = Annotated[
     Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")]
@@ -172,6 +173,7 @@ def _shape(raw: Any) -> str:
 AnyRollout = Annotated[
     Annotated[Rollout[CloudFormation, AccountTarget], Tag("kind=cloudformation")]
     | Annotated[Rollout[Kubernetes, ClusterTarget], Tag("kind=kubernetes")]
+    | Annotated[Rollout[Fleets, SliceTarget], Tag("kind=ssm")]
     | Annotated[Rollout[OtherSubstrate, OtherTarget], Tag(OTHER)],
     Discriminator(_shape),
 ]

@@ -72,11 +72,14 @@ class Target:
     :param name: unique within its definition; what people see
     :param address: what its substrate needs to reach it, e.g. ``{"account": …, "region": …}``
     :param hold: set for a target in quarantine
+    :param members: what a change is applied to within it, such as hosts: found when a plan is made,
+        and frozen in it; empty for a target that is one thing
     """
 
     name: str
     address: Mapping[str, str]
     hold: Hold | None = None
+    members: tuple[str, ...] = ()
 
     @property
     def hold_in_words(self) -> str:

@@ -27,6 +27,11 @@ _PUBLIC: dict[str, Json] = {
 }
 
 
+def is_public(name: str) -> bool:
+    """Whether it is a document of AWS's own."""
+    return name in _PUBLIC
+
+
 def find(name: str, version: str, *, account: str, region: str) -> tuple[Json, str]:
     """The content of a document, and its version as a number; raises as SendCommand does."""
     if name in _PUBLIC:

@@ -57,12 +57,30 @@ class RunCommand:
             "ListCommandInvocations": self._invocations,
             "GetCommandInvocation": self._invocation,
             "DescribeInstanceInformation": self._nodes,
+            **self._described(request),
         }
         if request.service != "ssm" or request.operation not in ours:
             return None
         with self._lock:
             body = ours[request.operation](caller.account, request.region, request.params)
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
+
+    def _described(self, request: Request) -> dict[str, Callable[[str, str, Json], Json]]:
+        """DescribeDocument, of public documents only: moto knows those of an account."""
+        if not documents.is_public(str(request.params.get("Name", ""))):
+            return {}
+        return {"DescribeDocument": self._document}
+
+    def _document(self, account: str, region: str, params: Json) -> Json:
+        name = params["Name"]
+        version = params.get("DocumentVersion", "")
+        content, number = documents.find(name, version, account=account, region=region)
+        declared = [
+            {"Name": key, "Type": value["type"],
+             **({"DefaultValue": str(value["default"])} if "default" in value else {})}
+            for key, value in content["parameters"].items()
+        ]  # fmt: skip
+        return {"Document": {"Name": name, "DocumentVersion": number, "Parameters": declared}}
 
     # hosts
 
@@ -182,10 +200,10 @@ class RunCommand:
 
 
 def _passes(command: Command, given: Json) -> bool:
-    key, value = given["key"], given["value"]
+    key, value = given["key"], str(given["value"])
     if key in ("InvokedAfter", "InvokedBefore"):
         moment = dt.datetime.fromisoformat(value.replace("Z", "+00:00"))
-        return (command.at >= moment) == (key == "InvokedAfter")
+        return bool((command.at >= moment) == (key == "InvokedAfter"))
     if key == "DocumentName":
         return command.document == value
     if key == "Status":

@@ -37,10 +37,10 @@ def run(script: str, files: Files) -> Result:
             strict = strict or any("e" in w for w in words[1:] if w.startswith("-"))
             continue
         try:
-            _line(words, files, result)
+            to_the_end = _line(words, files, result)
         except _ExitedError:
             return result
-        if strict and result.code:
+        if strict and result.code and to_the_end:
             return result
     return result
 
@@ -51,18 +51,23 @@ def _words(line: str) -> list[str]:
     return list(lexer)
 
 
-def _line(words: list[str], files: Files, result: Result) -> None:
-    """Run the commands of a line as ``&&``, ``||`` and ``;`` say."""
+def _line(words: list[str], files: Files, result: Result) -> bool:
+    """Run the commands of a line as ``&&``, ``||`` and ``;`` say; whether the last one was run.
+
+    A failure before that is none for ``set -e``.
+    """
     command: list[str] = []
-    wanted = True
+    wanted = ran = True
     for word in [*words, ";"]:
         if word not in ("&&", "||", ";"):
             command.append(word)
             continue
-        if wanted and command:
+        ran = wanted and bool(command)
+        if ran:
             _command(command, files, result)
         command = []
         wanted = word == ";" or (result.code == 0) == (word == "&&")
+    return ran
 
 
 def _command(words: list[str], files: Files, result: Result) -> None:

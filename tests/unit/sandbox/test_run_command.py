@@ -184,6 +184,8 @@ def test_commands_are_listed_newest_first_from_a_moment_on_and_late(hosts):
         ("echo a\necho b", 0, "a\nb\n"),
         ("false\necho on", 0, "on\n"),
         ("set -e\nfalse\necho on", 1, ""),
+        ("set -e\ntest -f /no && cat /no\necho on", 0, "on\n"),
+        ("set -e\ntest -f /no || cat /no\necho on", 1, ""),
         ("false || echo else && echo then", 0, "else\nthen\n"),
         ("exit 3\necho on", 3, ""),
         ("test -f /there && cat /there || echo none", 0, "x"),
