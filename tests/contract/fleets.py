@@ -61,10 +61,10 @@ class FleetsHarness:
     many = 60
 
     def __init__(self) -> None:
-        self._aws = SandboxAws.start()
-        self._aws.settings(phase=0.01)
+        self.aws = SandboxAws.start()
+        self.aws.settings(phase=0.01)
         self._accounts = itertools.count(300000000001)
-        endpoint = self._aws.endpoint
+        endpoint = self.aws.endpoint
         os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(
             {
                 "conn_type": "aws",
@@ -80,11 +80,11 @@ class FleetsHarness:
         sessions.forget()
 
     def close(self) -> None:
-        self._aws.stop()
+        self.aws.stop()
         del os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"]
         sessions.forget()
 
-    def substrate(self) -> FleetSubstrate:
+    def substrate(self, **options: Any) -> FleetSubstrate:
         reports = {
             "document": "AWS-RunShellScript",
             "version": "1",
@@ -92,21 +92,23 @@ class FleetsHarness:
         }
         return FleetSubstrate(
             {"connection": CONNECTION, "role": "rollout", "record": "app", "reports": reports}
+            | options
         )
 
-    def target(self) -> Target:
+    def target(self, *, hosts: int = 2) -> Target:
         account = str(next(self._accounts))
-        hosts = [
-            {"id": f"i-{n}", "account": account, "region": REGION, "tags": {"fleet": "app"}}
-            for n in (1, 2)
-        ]
-        self._aws.hosts(*hosts)
-        self._client(account).create_document(
+        self.add(account, *(f"i-{n:03d}" for n in range(1, hosts + 1)))
+        self.client(account).create_document(
             Name=DOCUMENT, Content=json.dumps(_CONTENT), DocumentType="Command"
         )
         address = {"account": account, "region": REGION, "tag:fleet": "app"}
         target = Target(f"slice-{account}", address)
         return replace(target, members=self.substrate().members(target))
+
+    def add(self, account: str, *ids: str, **more: Any) -> None:
+        """Let there be hosts with the tags, or change what is told of them."""
+        where = {"account": account, "region": REGION, "tags": {"fleet": "app"}}
+        self.aws.hosts(*({**where, "id": each, **more} for each in ids))
 
     def change(self, value: str, *, extra: bool = False) -> Change:
         return self._change(value, extra="there" if extra else "")
@@ -116,12 +118,12 @@ class FleetsHarness:
         text = f'document: {DOCUMENT}\nversion: "1"\nparameters: {json.dumps(given)}\n{_REMOVE}'
         return Change(value, {"command.yaml": text})
 
-    def _client(self, account: str) -> Any:
-        return self._aws.client("ssm", account, region=REGION)
+    def client(self, account: str) -> Any:
+        return self.aws.client("ssm", account, region=REGION)
 
     def _files(self, target: Target) -> list[dict[str, str]]:
         account = target.address["account"]
-        return [h["files"] for h in self._aws.known_hosts() if h["account"] == account]
+        return [h["files"] for h in self.aws.known_hosts() if h["account"] == account]
 
     def shown(self, target: Target) -> tuple[str | None, bool]:
         looks = {(f.get("/shown", "").strip(), "/extra" in f) for f in self._files(target)}
@@ -131,7 +133,7 @@ class FleetsHarness:
 
     def trace(self, target: Target) -> Hashable:
         """Give the commands that change hosts, and what is kept in the account."""
-        client = self._client(target.address["account"])
+        client = self.client(target.address["account"])
         commands = [
             (c["CommandId"], c["Comment"])
             for page in client.get_paginator("list_commands").paginate()
@@ -143,7 +145,7 @@ class FleetsHarness:
         return (tuple(commands), tuple(sorted(kept)))
 
     def by_hand(self, target: Target, value: str) -> None:
-        client = self._client(target.address["account"])
+        client = self.client(target.address["account"])
         lines = [f"echo {value} > /shown", "rm -f /extra", f"echo {value} > /mark"]
         sent = client.send_command(
             DocumentName="AWS-RunShellScript",
@@ -165,11 +167,11 @@ class FleetsHarness:
 
     @contextmanager
     def silence(self, target: Target) -> Iterator[None]:
-        fault = self._aws.fault("reset", account=target.address["account"], count=None)
+        fault = self.aws.fault("reset", account=target.address["account"], count=None)
         try:
             yield
         finally:
-            self._aws.clear_faults(fault)
+            self.aws.clear_faults(fault)
 
     @contextmanager
     def lost_replies(self, target: Target, *, skip: int) -> Iterator[None]:
@@ -178,10 +180,10 @@ class FleetsHarness:
         The first SendCommand asks what runs.
         """
         operation, passed = _LOST[skip]
-        fault = self._aws.fault(
+        fault = self.aws.fault(
             "lost_reply", account=target.address["account"], operation=operation, skip=passed
         )
         with ExitStack() as stack:
-            stack.callback(self._aws.clear_faults, fault)
+            stack.callback(self.aws.clear_faults, fault)
             yield
-            assert fault not in [each["id"] for each in self._aws.faults()], "no reply was lost"
+            assert fault not in [each["id"] for each in self.aws.faults()], "no reply was lost"

@@ -103,7 +103,8 @@ def advance(work: Work, attempt: Attempt, heard: Heard | None = None) -> Progres
         return tally
     next_wave = max([attempt.last, *(wave + 1 for wave in sent)])
     waves = _send(work, attempt, batch, tally, first=next_wave)
-    return Progress(Ending.WAITING, f"{fleet}: sent to {sum(map(len, batch))} hosts, wave {waves}")
+    count = sum(len(hosts) for _, hosts in batch)
+    return Progress(Ending.WAITING, f"{fleet}: sent to {count} of them, wave {waves}")
 
 
 def _followed(fleet: Fleet, attempt: Attempt) -> dict[int, Sent] | Progress:
