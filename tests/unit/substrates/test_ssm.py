@@ -112,7 +112,10 @@ def test_the_first_command_goes_alone_and_none_to_more_than_50_hosts(
     fleets: FleetsHarness, aws: Any
 ) -> None:
     target, substrate = fleets.target(hosts=120), fleets.substrate(hosts_at_once=50)
+    artifact = substrate.render(fleets.change("first"), channel="canary", target=target)
     with aws.with_settings(page_size=30):
+        substrate.apply(target, artifact, token=TOKEN, mutation=Guard())
+        assert len(sent(fleets, target)) == 1
         assert apply(substrate, target, fleets.change("first")).outcome is Outcome.DONE
     commands = sent(fleets, target)
     assert [len(c["InstanceIds"]) for c in commands] == [50, 50, 20]
