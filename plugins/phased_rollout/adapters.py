@@ -20,6 +20,7 @@ BUILT_IN = {
         "cloudformation": "phased_rollout.substrates.cloudformation:CloudFormationSubstrate",
         "kubernetes": "phased_rollout.substrates.kubernetes:KubernetesSubstrate",
         "http": "phased_rollout.substrates.http:HttpSubstrate",
+        "ssm": "phased_rollout.substrates.ssm:FleetSubstrate",
     },
     SIGNALS: {
         "cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms",

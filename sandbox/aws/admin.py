@@ -15,6 +15,8 @@ from sandbox.aws.journal import Journal
 from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Ban, Permissions
+from sandbox.aws.runcommand.hosts import Host, Outcome
+from sandbox.aws.runcommand.service import RunCommand
 from sandbox.aws.wire import Environ, Reply
 from sandbox.aws.workloads import Workload, Workloads
 
@@ -33,6 +35,7 @@ class Admin:
     identities: Identities
     permissions: Permissions
     organizations: Organizations
+    run_command: RunCommand
     pace: Pace
     on_reset: Callable[[], None]
 
@@ -102,13 +105,16 @@ class Admin:
         return shown | {"session_seconds": self.identities.session_seconds}
 
     def post_settings(self, query: Query, body: Json) -> Json:
-        """Change ``phase``, ``page_size``, ``session_seconds``; merge ``slow`` (null: not)."""
-        unknown = set(body) - {"phase", "page_size", "session_seconds", "slow"}
+        """Change ``phase``, ``page_size``, ``session_seconds``, ``command_lag``; merge ``slow``
+        (null: not).
+        """
+        unknown = set(body) - {"phase", "page_size", "session_seconds", "slow", "command_lag"}
         if unknown:
             raise ValueError(f"unknown settings {sorted(unknown)}")
         if "session_seconds" in body:
             self.identities.session_seconds = body["session_seconds"]
         self.pace.phase = float(body.get("phase", self.pace.phase))
+        self.pace.command_lag = float(body.get("command_lag", self.pace.command_lag))
         self.pace.page_size = int(body.get("page_size", self.pace.page_size))
         merged = {**self.pace.slow, **body.get("slow", {})}
         self.pace.slow = {k: float(v) for k, v in merged.items() if v is not None}
@@ -144,6 +150,27 @@ class Admin:
         self.permissions.clear()
         return {}
 
+    def get_hosts(self, _query: Query, _body: Json) -> Json:
+        return {"hosts": [asdict(host) for host in self.run_command.hosts.all()]}
+
+    def post_hosts(self, _query: Query, body: Json) -> Json:
+        """Register hosts, or change what is told of them."""
+        for one in body["hosts"]:
+            self.run_command.hosts.put(Host(**one))
+        return {}
+
+    def delete_hosts(self, query: Query, _body: Json) -> Json:
+        self.run_command.hosts.remove(query["account"], query["region"], query["id"])
+        return {}
+
+    def post_outcomes(self, _query: Query, body: Json) -> Json:
+        self.run_command.decide(Outcome(**body))
+        return {}
+
+    def delete_outcomes(self, _query: Query, _body: Json) -> Json:
+        self.run_command.decide(None)
+        return {}
+
     def post_organization(self, _query: Query, body: Json) -> Json:
         """Be the management account of this organization; of none when there are no accounts."""
         self.organizations.become(body or None)
@@ -159,6 +186,7 @@ class Admin:
         self.organizations.become(None)
         fresh = Pace()
         self.pace.phase, self.pace.slow, self.pace.page_size = fresh.phase, {}, fresh.page_size
+        self.pace.command_lag = fresh.command_lag
         self.pace.held.clear()
         self.on_reset()
         self.journal.clear()

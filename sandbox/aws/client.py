@@ -151,7 +151,7 @@ class SandboxAws:
 
     def settings(self, **changes: Any) -> Json:
         """Read, or change: ``phase``, ``slow={account: seconds}``, ``page_size``,
-        ``session_seconds``."""
+        ``session_seconds``, ``command_lag``."""
         return self._admin("POST", "settings", body=changes)
 
     @contextlib.contextmanager
@@ -209,6 +209,30 @@ class SandboxAws:
     def no_organization(self) -> None:
         """Be no organization, as at the start."""
         self._admin("POST", "organization")
+
+    def hosts(self, *hosts: Json) -> None:
+        """Let there be hosts of Systems Manager: ``id``, ``account``, ``region``, ``tags``,
+        ``ping``, ``files``."""
+        self._admin("POST", "hosts", body={"hosts": list(hosts)})
+
+    def known_hosts(self) -> list[Json]:
+        """All hosts, with their files."""
+        found: list[Json] = self._admin("GET", "hosts")["hosts"]
+        return found
+
+    def lose_host(self, account: str, region: str, instance: str) -> None:
+        """Let a host be gone."""
+        self._admin("DELETE", "hosts", query={"account": account, "region": region, "id": instance})
+
+    def host_outcome(
+        self, details: str, *, account: str = "*", instance: str = "*", **more: str
+    ) -> None:
+        """Let commands on hosts end so: ``details``, ``output``, ``document`` (a part of it)."""
+        body = {"account": account, "instance": instance, "details": details, **more}
+        self._admin("POST", "outcomes", body=body)
+
+    def clear_outcomes(self) -> None:
+        self._admin("DELETE", "outcomes")
 
     def _admin(
         self, method: str, name: str, *, query: Json | None = None, body: Json | None = None

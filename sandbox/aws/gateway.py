@@ -22,6 +22,7 @@ from sandbox.aws.pace import Pace
 from sandbox.aws.partitions import is_region
 from sandbox.aws.permissions import Permissions
 from sandbox.aws.render import render_result
+from sandbox.aws.runcommand.service import RunCommand
 from sandbox.aws.wire import Environ, Reply, Request, read_request, render_error
 
 ADMIN_PREFIX = "/_sandbox/"
@@ -45,6 +46,7 @@ class Gateway:
     identities: Identities
     permissions: Permissions
     organizations: Organizations
+    run_command: RunCommand
     faults: Faults
     journal: Journal
     pace: Pace
@@ -120,7 +122,8 @@ class Gateway:
     def _perform(self, environ: Environ, request: Request, caller: Caller) -> Reply:
         self.permissions.check(caller, request)
         size = self.pace.page_size
-        if (own := alarms.answer(request, caller=caller, size=size)) is not None:
+        own = alarms.answer(request, caller=caller, size=size)
+        if own := own or self.run_command.answer(request, caller=caller):
             return own
         alarms.check(request)
         if request.service == "cloudformation":

@@ -1,4 +1,4 @@
-"""How long CloudFormation takes, and how much it puts on a page."""
+"""How long CloudFormation and Run Command take, and how much they put on a page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Pace:
     phase: float = DEFAULT_PHASE
     slow: dict[str, float] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+    command_lag: float = 0.0  # seconds until lists show a command that was sent
     page_size: int = 100  # AWS's, for lists of stacks, events, changes and alarms
 
     def seconds(self, account: str) -> float:

@@ -7,6 +7,8 @@ import os
 import socket
 import struct
 import threading
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,15 @@ from sandbox.aws.cloudformation.engine import Engine
 from sandbox.aws.cloudformation.service import CloudFormation
 from sandbox.aws.denials import Denials
 from sandbox.aws.faults import Faults
-from sandbox.aws.gateway import Gateway
+from sandbox.aws.gateway import Gateway, StartResponse, WsgiApp
 from sandbox.aws.identity import MANAGEMENT_ACCOUNT, Identities
 from sandbox.aws.journal import Journal
 from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Permissions
+from sandbox.aws.runcommand.service import RunCommand
 from sandbox.aws.scheduler import Scheduler
+from sandbox.aws.wire import Environ
 from sandbox.aws.workloads import Workloads
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)  # closing then sends a reset
@@ -68,7 +72,7 @@ class SandboxServer:
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, log: Path | None = None) -> None:
         self.pace = Pace()
-        self._stopping = threading.Event()
+        self._stopping, self._loaded = threading.Event(), threading.Event()
         self._scheduler = Scheduler()
         self._workloads = Workloads()
         self._journal = Journal(log)
@@ -77,18 +81,20 @@ class SandboxServer:
         organizations = Organizations()
         engine = Engine(self._scheduler, self.pace, denials, self._workloads.touch)
         self._cloudformation = CloudFormation(engine=engine)
+        self._run_command = RunCommand(self._scheduler, self.pace)
         gateway = Gateway(
-            moto=DomainDispatcherApplication(create_backend_app),
+            moto=self._once_loaded(DomainDispatcherApplication(create_backend_app)),
             admin=Admin(
                 journal=self._journal, faults=faults, denials=denials,
                 workloads=self._workloads, identities=identities, permissions=permissions,
-                organizations=organizations, pace=self.pace,
+                organizations=organizations, run_command=self._run_command, pace=self.pace,
                 on_reset=self._reset,
             ),
             cloudformation=self._cloudformation,
             identities=identities,
             permissions=permissions,
             organizations=organizations,
+            run_command=self._run_command,
             faults=faults,
             journal=self._journal,
             pace=self.pace,
@@ -107,7 +113,7 @@ class SandboxServer:
     def start(self) -> SandboxServer:
         """Serve on a thread; the socket listens already."""
         self._thread.start()
-        threading.Thread(target=_preload, name="preload", daemon=True).start()
+        threading.Thread(target=self._preload, name="preload", daemon=True).start()
         return self
 
     def stop(self) -> None:
@@ -124,10 +130,23 @@ class SandboxServer:
 
     def _reset(self) -> None:
         self._cloudformation.registry.reset()
+        self._run_command.reset()
         reset_all()
 
+    def _preload(self) -> None:
+        """Import what the first calls will need, while nobody waits for it."""
+        try:
+            import_module("moto.iam.access_control")
+            for service in _PRELOADED:
+                backend(service, account=MANAGEMENT_ACCOUNT, region="us-east-1")
+        finally:
+            self._loaded.set()
 
-def _preload() -> None:
-    """Import what the first calls will need, while nobody waits for it."""
-    for service in _PRELOADED:
-        backend(service, account=MANAGEMENT_ACCOUNT, region="us-east-1")
+    def _once_loaded(self, app: WsgiApp) -> WsgiApp:
+        """Let nothing reach moto while it is being imported: that is not safe from two threads."""
+
+        def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            self._loaded.wait()
+            return app(environ, start_response)
+
+        return answer

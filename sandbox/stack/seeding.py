@@ -1,4 +1,4 @@
-"""Gives the sandbox AWS the accounts that the configuration names, and what runs in them.
+"""Gives the sandbox AWS the accounts and hosts of the configuration, and what runs there.
 
 ``python -m sandbox.stack.seeding CHANNELS_YAML ENDPOINT`` does so for one that runs already.
 """
@@ -7,14 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from phased_rollout.config import load
+from phased_rollout.config.fleets import TAG
 from phased_rollout.model.definition import Config
 from sandbox.aws.client import SandboxAws
 from sandbox.aws.seed import seed
 
 _KIND = "cloudformation"
 _SCENE_OF_DENIAL = "test"
+_SIZES = [2, 6, 60]
+_FILES = {"/opt/web/releases/1.5.0/manifest": "web 1.5.0\n"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Seeding:
 
 
 def seed_from(config: Path, *, endpoint: str) -> None:
-    """Give every account of a channels.yaml its initial stack.
+    """Give every account of a channels.yaml its initial stack, and every slice its hosts.
 
     :raises ConfigError: when the file cannot be used
     :raises SandboxError: when a stack does not get there
@@ -36,6 +40,8 @@ def seed_from(config: Path, *, endpoint: str) -> None:
     aws = SandboxAws(endpoint)
     for one in plan_seeding(load(config)):
         seed(aws, one.accounts, one.region, stack=one.stack, denied_account=one.denied)
+    if hosts := hosts_of(load(config)):
+        aws.hosts(*hosts)
     aws.clear_calls()
 
 
@@ -60,6 +66,27 @@ def plan_seeding(config: Config) -> Sequence[Seeding]:
         Seeding(stack, region, tuple(dict.fromkeys(found)), denied.get((stack, region)))
         for (stack, region), found in accounts.items()
     ]
+
+
+def hosts_of(config: Config) -> list[dict[str, Any]]:
+    """Make up the hosts of slices: two of the first channel, and ever more of later ones.
+
+    They have what the sample change of the example needs, and nothing of the other one.
+    """
+    hosts = []
+    for definition in config.definitions.values():
+        slices = definition.channels if definition.substrate.kind == "ssm" else ()
+        for channel, count in zip(slices, _SIZES + [_SIZES[-1]] * len(slices), strict=False):
+            for target in channel.targets:
+                where = {k: v for k, v in target.address.items() if not k.startswith(TAG)}
+                tags = {
+                    k.removeprefix(TAG): v for k, v in target.address.items() if k.startswith(TAG)
+                }
+                hosts += [
+                    {**where, "id": f"i-{target.name}-{n}", "tags": tags, "files": _FILES}
+                    for n in range(1, count + 1)
+                ]
+    return hosts
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from tests.contract.harness import Harness
 BUILT_IN = {
     "folders": "tests.contract.folders:FoldersHarness",
     "cloudformation": "tests.contract.cloudformation:CloudFormationHarness",
+    "fleets": "tests.contract.fleets:FleetsHarness",
     "kubernetes": "tests.contract.kubernetes:KubernetesHarness",
     "tenants": "tests.contract.tenants:TenantsHarness",
 }

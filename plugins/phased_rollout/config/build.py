@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
+from phased_rollout.config.fleets import Fleets, SliceTarget
 from phased_rollout.config.inventories import (
     Organizations,
     RegistryFile,
@@ -59,18 +60,24 @@ AnyRollout = (
     Rollout[CloudFormation, AccountTarget]
     | Rollout[Kubernetes, ClusterTarget]
     | Rollout[Http, TenantTarget]
+    | Rollout[Fleets, SliceTarget]
     | Rollout[OtherSubstrate, OtherTarget]
 )
+AnyTarget = AccountTarget | ClusterTarget | TenantTarget | SliceTarget | OtherTarget
 AnyChannel = (
-    Channel[AccountTarget] | Channel[ClusterTarget] | Channel[TenantTarget] | Channel[OtherTarget]
+    Channel[AccountTarget]
+    | Channel[ClusterTarget]
+    | Channel[TenantTarget]
+    | Channel[SliceTarget]
+    | Channel[OtherTarget]
 )
-AnySubstrate = CloudFormation | Kubernetes | Http | OtherSubstrate
+AnySubstrate = CloudFormation | Kubernetes | Http | Fleets | OtherSubstrate
 AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
 Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
 
 _INHERITED = {
-    CloudWatchAlarms: (CloudFormation, ("connection", "role", "external_id", "via")),
+    CloudWatchAlarms: ((CloudFormation, Fleets), ("connection", "role", "external_id", "via")),
     KubernetesWorkloads: (
         Kubernetes,
         ("connection", "kubeconfig", "context", "namespace", "record"),
@@ -151,7 +158,7 @@ def _inventory(rollout: AnyRollout, defaults: Defaults, base: Path) -> Inventory
     if given is None:
         return None
     options, region = options_of(given), None
-    if isinstance(rollout.substrate, CloudFormation):
+    if isinstance(rollout.substrate, (CloudFormation, Fleets)):
         region = rollout.substrate.region
     if isinstance(given, RegistryFile):
         options["path"] = os.path.normpath(base / given.path)
@@ -240,13 +247,12 @@ def _select(select: SelectSettings, channel: AnyChannel, substrate: AnySubstrate
     )
 
 
-def _targets(
-    listed: AccountTarget | ClusterTarget | OtherTarget,
-    channel: AnyChannel,
-    substrate: AnySubstrate,
-) -> list[Target]:
+def _targets(listed: AnyTarget, channel: AnyChannel, substrate: AnySubstrate) -> list[Target]:
     hold = Hold(listed.hold.reason, listed.hold.until) if listed.hold else None
     traits = listed.traits or {}
+    if isinstance(listed, SliceTarget):
+        region = substrate.region if isinstance(substrate, Fleets) else None
+        return [Target(listed.name, listed.address(region), hold, traits)]
     if not isinstance(listed, AccountTarget):
         return [Target(listed.name, listed.address(), hold, traits)]
     above = _dumped(substrate)

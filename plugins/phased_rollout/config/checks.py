@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters, neighbours, regions, tenants
+from phased_rollout.config import clusters, fleets, neighbours, regions, tenants
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -82,6 +82,9 @@ class _Checks:
         in_regions = substrate.get("kind") in regions.KINDS
         if substrate.get("kind") == "cloudformation":
             self._cloudformation(substrate, (*path, "substrate"))
+        if substrate.get("kind") == "ssm" and isinstance(record := substrate.get("record"), str):
+            named = f"the record {record}"
+            self._claim(self._stacks, (record,), (*path, "substrate", "record"), named, 0)
         for position, channel in _mappings(rollout.get("channels")):
             here: Path = (*path, "channels", position)
             self._once(channels, channel.get("name"), (*here, "name"), "channel")
@@ -151,6 +154,11 @@ class _Checks:
             return
         if substrate.get("kind") == "http":
             self._tenant(target, path, substrate, addresses)
+            return
+        if substrate.get("kind") == "ssm":
+            if "region" not in target and "region" not in substrate:
+                self._add("missing: set it here or in the substrate", (*path, "region"))
+            self._claim(addresses, fleets.place_of(target, substrate), path, "this slice", 2)
             return
         if substrate.get("kind") != "cloudformation":
             self._claim(addresses, _other_address(target), path, "this target", 2)

@@ -18,6 +18,7 @@ KINDS = {
     "CloudFormation": "cloudformation",
     "CloudWatchAlarms": "cloudwatch_alarms",
     "Http": "http",
+    "Fleets": "ssm",
     "Kubernetes": "kubernetes",
     "KubernetesWorkloads": "kubernetes_workloads",
     "Organizations": "organizations",

@@ -27,6 +27,7 @@ from phased_rollout.config.fields import (
     TimeZone,
     UntestedPolicy,
 )
+from phased_rollout.config.fleets import Fleets, SliceTarget
 from phased_rollout.config.inventories import AnyInventory, SelectSettings
 from phased_rollout.config.kinds import (
     OTHER,
@@ -45,8 +46,8 @@ from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.tenants import Http, TenantTarget
 from phased_rollout.config.windows import WindowSettings
 
-SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, Http, OtherSubstrate)
-TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, TenantTarget, OtherTarget)
+SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, Http, Fleets, OtherSubstrate)
+TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, TenantTarget, SliceTarget, OtherTarget)
 
 Signal = Annotated[
     Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")]
@@ -183,6 +184,7 @@ AnyRollout = Annotated[
     Annotated[Rollout[CloudFormation, AccountTarget], Tag("kind=cloudformation")]
     | Annotated[Rollout[Kubernetes, ClusterTarget], Tag("kind=kubernetes")]
     | Annotated[Rollout[Http, TenantTarget], Tag("kind=http")]
+    | Annotated[Rollout[Fleets, SliceTarget], Tag("kind=ssm")]
     | Annotated[Rollout[OtherSubstrate, OtherTarget], Tag(OTHER)],
     Discriminator(_shape),
 ]

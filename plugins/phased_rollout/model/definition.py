@@ -74,12 +74,15 @@ class Target:
     :param address: what its substrate needs to reach it, e.g. ``{"account": …, "region": …}``
     :param hold: set for a target in quarantine
     :param traits: what it has in common with others, besides its address
+    :param members: what a change is applied to within it, such as hosts: found when a plan is made,
+        and frozen in it; empty for a target that is one thing
     """
 
     name: str
     address: Mapping[str, str]
     hold: Hold | None = None
     traits: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
 
     @property
     def retired_by(self) -> set[str]:

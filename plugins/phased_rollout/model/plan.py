@@ -171,7 +171,9 @@ def describe(plan: Plan) -> str:
             if plan.is_bypassed(channel.name)
             else f"{waves} waves, soak {channel.soak}, gate {gate}"
         )
-        lines.append(f"{number}. {channel.name}: {len(channel.targets)} targets, {what}")
+        members = sum(len(target.members) for target in channel.targets)
+        count = f"{len(channel.targets)} targets" + (f" ({members} members)" if members else "")
+        lines.append(f"{number}. {channel.name}: {count}, {what}")
         lines.extend(f"   frozen in {window}" for window in channel.freeze)
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     lines.extend(plan.origin.in_words() if plan.origin else ())

@@ -36,8 +36,8 @@ what is still in flight may not mutate any more, and a target that is busy is wa
 class PlanOperator(RolloutOperator):
     """Checks the run's conf, finds the targets, resolves the change and freezes the plan.
 
-    Touches no target: asks the inventory, if there is one, and the records. A second run of the
-    task keeps the first plan.
+    Touches no target: asks the inventory, if there is one, the records, and the substrate for
+    hosts of slices. A second run of the task keeps the first plan.
 
     :param planned: the definition as the file had it when the Dag was parsed
     :param base: folder that a relative change is resolved against
@@ -98,7 +98,9 @@ class PlanOperator(RolloutOperator):
             known=[c.name for c in self.planned.channels],
         )
         records = self.rollout(context).records
-        definition, origin = find_targets(self._under(params.get("policy")), records)
+        definition, origin = find_targets(
+            self._under(params.get("policy")), records, without=bypass.channels
+        )
         refuse_expired_holds(definition, today=now().date())
         change = self._change(params, definition, bypass)
         plan = Plan(

@@ -101,6 +101,18 @@ class Identifies(Protocol):
         """
 
 
+@runtime_checkable
+class HasMembers(Protocol):
+    """What a substrate has besides whose targets are many things at once, such as hosts."""
+
+    def members(self, target: Target) -> tuple[str, ...]:
+        """Find what a target consists of now, each under a name that nothing else has.
+
+        Called once, for the plan, which freezes them as the target's ``members``; all other methods
+        get it so and obey it. Raises RefusedError when there are none.
+        """
+
+
 def build(spec: AdapterSpec) -> Substrate:
     """Build the substrate that a definition names."""
     substrate: Substrate = load(spec, group=SUBSTRATES)

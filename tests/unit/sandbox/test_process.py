@@ -22,8 +22,9 @@ def test_it_says_where_it_listens_logs_resets_and_stops(tmp_path):
         assert cfn.describe_stacks()["Stacks"] == []
         assert (attached.faults(), attached.settings()) == (
             [],
-            {"phase": 0.3, "slow": {}, "held": [], "page_size": 100, "session_seconds": None},
-        )
+            {"phase": 0.3, "slow": {}, "held": [], "page_size": 100, "session_seconds": None,
+             "command_lag": 0.0},
+        )  # fmt: skip
     assert aws.process is not None
     assert aws.process.returncode == 0
     logged = [json.loads(line) for line in log.read_text().splitlines()]
