@@ -6,13 +6,12 @@ are told together with those of the schema, not one round later.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters, fleets, neighbours, regions, tenants
+from phased_rollout.config import neighbours, regions
 from phased_rollout.config.document import Document
+from phased_rollout.config.places import Places, Seen, mappings
 from phased_rollout.config.policies import (
     Policies,
     Problem,
@@ -28,8 +27,6 @@ from phased_rollout.model.definition import Config, GateKind, Waves
 from phased_rollout.model.targets import MAX_WAVES
 
 MAX_BUCKET = 63
-
-_ROLE_ACCOUNT = re.compile(r"arn:[^:]*:iam::(\d{12}):")
 
 
 def check(document: Document, problems: Problems) -> None:
@@ -54,19 +51,11 @@ def check_built(config: Config, document: Document, problems: Problems) -> None:
             checks.note([(what, ("rollouts", name, "stuck_after"))])
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Where a value was met first."""
-
-    line: int
-    path: Path
-
-
 class _Checks:
     def __init__(self, document: Document, problems: Problems) -> None:
         self._document = document
         self._problems = problems
-        self._stacks: dict[tuple[str, ...], _Seen] = {}
+        self._places = Places(self._add, self._line)
 
     def note(self, found: Iterable[Problem]) -> None:
         for what, path in found:
@@ -76,23 +65,23 @@ class _Checks:
         self.note(policies.problems(path))
         self.note(neighbours.problems_of(rollout, path))
         substrate = mapping(rollout.get("substrate"))
-        channels: dict[Any, _Seen] = {}
-        names: dict[Any, _Seen] = {}
-        addresses: dict[Any, _Seen] = {}
+        channels: dict[Any, Seen] = {}
+        names: dict[Any, Seen] = {}
+        addresses: dict[Any, Seen] = {}
         in_regions = substrate.get("kind") in regions.KINDS
         if substrate.get("kind") == "cloudformation":
             self._cloudformation(substrate, (*path, "substrate"))
         if substrate.get("kind") == "ssm" and isinstance(record := substrate.get("record"), str):
             named = f"the record {record}"
-            self._claim(self._stacks, (record,), (*path, "substrate", "record"), named, 0)
-        for position, channel in _mappings(rollout.get("channels")):
+            self._places.claim((record,), (*path, "substrate", "record"), named)
+        for position, channel in mappings(rollout.get("channels")):
             here: Path = (*path, "channels", position)
             self._once(channels, channel.get("name"), (*here, "name"), "channel")
-            for number, listed in _mappings(channel.get("targets")):
+            for number, listed in mappings(channel.get("targets")):
                 there: Path = (*here, "targets", number)
                 for target in regions.spread(listed, channel, substrate):
                     self._once(names, target.get("name"), (*there, "name"), "target")
-                    self._address(target, there, substrate, addresses)
+                    self._places.take(target, there, substrate, addresses)
             self._select(channel, here, rollout)
             for policy in policies.allowed:
                 levels = policies.levels(channel, policy)
@@ -102,7 +91,7 @@ class _Checks:
         self._retired(rollout, path, {part: seen for at, seen in claimed for part in at} | names)
         self.note(regions.problems_in(rollout, path))
         if substrate.get("kind") == "cloudformation":
-            selects = [c for _, c in _mappings(rollout.get("channels")) if "select" in c]
+            selects = [c for _, c in mappings(rollout.get("channels")) if "select" in c]
             bucket = (*path, "substrate", "bucket")
             self._bucket(substrate, addresses, bucket, selects)
 
@@ -111,12 +100,12 @@ class _Checks:
             self._add("stack is set as well: remove one of the two", (*path, "stacks"))
         if "stack" not in substrate and "stacks" not in substrate:
             self._add("missing: set it, or stacks", (*path, "stack"))
-        names: dict[Any, _Seen] = {}
-        for number, stack in _mappings(substrate.get("stacks")):
+        names: dict[Any, Seen] = {}
+        for number, stack in mappings(substrate.get("stacks")):
             self._once(names, stack.get("name"), (*path, "stacks", number, "name"), "stack")
 
     def _bucket(
-        self, substrate: Raw, addresses: dict[Any, _Seen], path: Path, selects: list[Raw]
+        self, substrate: Raw, addresses: dict[Any, Seen], path: Path, selects: list[Raw]
     ) -> None:
         """Bucket names are global, and a bucket is in one region."""
         bucket = substrate.get("bucket")
@@ -137,88 +126,13 @@ class _Checks:
             what = f"is longer than {MAX_BUCKET} with the account and region in it: shorten it"
             self._add(what, path)
 
-    def _once(self, seen: dict[Any, _Seen], name: Any, path: Path, kind: str) -> None:
+    def _once(self, seen: dict[Any, Seen], name: Any, path: Path, kind: str) -> None:
         if not isinstance(name, str):
             return
-        first = seen.setdefault(name, _Seen(self._line(path), path))
+        first = seen.setdefault(name, Seen(self._line(path), path))
         if first.path != path:
             at = f"{in_words(first.path[2:-1])}, line {first.line}"
             self._add(f"the {kind} {name!r} is there already ({at}): remove one of the two", path)
-
-    def _address(
-        self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]
-    ) -> None:
-        """Claim a target's address in its definition, and its stack among all definitions."""
-        if substrate.get("kind") == "kubernetes":
-            self._cluster(target, path, substrate, addresses)
-            return
-        if substrate.get("kind") == "http":
-            self._tenant(target, path, substrate, addresses)
-            return
-        if substrate.get("kind") == "ssm":
-            if "region" not in target and "region" not in substrate:
-                self._add("missing: set it here or in the substrate", (*path, "region"))
-            self._claim(addresses, fleets.place_of(target, substrate), path, "this slice", 2)
-            return
-        if substrate.get("kind") != "cloudformation":
-            self._claim(addresses, _other_address(target), path, "this target", 2)
-            return
-        account, region = target.get("account"), target.get("region", substrate.get("region"))
-        if "region" not in target and "region" not in substrate:
-            self._add("missing: set it here or in the substrate", (*path, "region"))
-        if not isinstance(account, str) or not isinstance(region, str):
-            return
-        stacks = [stack for _, stack in _mappings(substrate.get("stacks"))]
-        roles = [substrate.get("role"), *(s.get("service_role") for s in (substrate, *stacks))]
-        for role in roles:
-            self._role(role, account, (*path, "account"))
-        what = f"account {account} in {region}"
-        if not self._claim(addresses, (account, region), path, what, 2):
-            return
-        for stack in [substrate.get("stack"), *(stack.get("name") for stack in stacks)]:
-            if isinstance(stack, str):
-                named = f"stack {stack} of {what}"
-                self._claim(self._stacks, (account, region, stack), path, named, 0)
-
-    def _cluster(
-        self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]
-    ) -> None:
-        """Claim a place in a cluster in its definition, and the record there among all."""
-        for what, key in clusters.problems_of(target, substrate):
-            self._add(what, (*path, *key))
-        place, record = clusters.place_of(target, substrate), substrate.get("record")
-        first = self._claim(addresses, place, path, "this cluster", 2)
-        if first and place and isinstance(record, str):
-            named = f"record {record} of this cluster"
-            self._claim(self._stacks, (*place, record), path, named, 0)
-
-    def _tenant(self, target: Raw, path: Path, substrate: Raw, addresses: dict[Any, _Seen]) -> None:
-        """Claim a tenant in its definition, and each field of it among all."""
-        for what, key in tenants.problems_of(target, substrate):
-            self._add(what, (*path, *key))
-        places = tenants.places_of(target, substrate)
-        first = self._claim(addresses, _other_address(target), path, "this tenant", 2)
-        for field, place in places.items() if first else ():
-            self._claim(self._stacks, place, path, f"{field} of this tenant", 0)
-
-    def _claim(
-        self, seen: dict[Any, _Seen], address: Any, path: Path, what: str, shared: int
-    ) -> bool:
-        """Say whether this is the first to claim; ``shared`` parts of the paths go unsaid."""
-        if not address:
-            return True
-        first = seen.setdefault(address, _Seen(self._line(path), path))
-        if first.path == path:
-            return True
-        at = f"{in_words(first.path[shared:])}, line {first.line}"
-        self._add(f"{what} is there already ({at}): remove one of the two", path)
-        return False
-
-    def _role(self, role: Any, account: str, path: Path) -> None:
-        of = _ROLE_ACCOUNT.match(role) if isinstance(role, str) else None
-        if of and of[1] != account:
-            what = f"the substrate's role is one of account {of[1]}: write its name only"
-            self._add(what, path)
 
     def _select(self, channel: Raw, path: Path, rollout: Raw) -> None:
         """A channel has targets, named or selected; never all of them, and never by accident."""
@@ -240,7 +154,7 @@ class _Checks:
             what = "missing: set the region of the accounts that are selected"
             self._add(what, (*path[:2], "substrate", "region"))
 
-    def _retired(self, rollout: Raw, path: Path, there: Mapping[Any, _Seen]) -> None:
+    def _retired(self, rollout: Raw, path: Path, there: Mapping[Any, Seen]) -> None:
         retired = rollout.get("retired")
         for position, name in enumerate(retired if isinstance(retired, list) else []):
             if isinstance(name, str) and (seen := there.get(name)):
@@ -290,18 +204,5 @@ class _Checks:
         self._problems.add(what, line=self._line(path), path=path)
 
 
-def _mappings(value: Any) -> Iterator[tuple[int, Raw]]:
-    for position, item in enumerate(value if isinstance(value, list) else []):
-        if isinstance(item, dict):
-            yield position, item
-
-
 def _first(values: Iterator[Any]) -> Any:
     return next((value for value in values if value is not None), None)
-
-
-def _other_address(target: Raw) -> tuple[tuple[str, str], ...]:
-    address = {key: value for key, value in target.items() if key not in ("name", "hold", "traits")}
-    if not all(isinstance(value, str) for value in address.values()):
-        return ()
-    return tuple(sorted(address.items()))
