@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
 import yaml
 
 from phased_rollout.model.definition import Definition, Target
+from sandbox.aws.client import SandboxAws
 from sandbox.kubernetes.client import SandboxKubernetes
 from sandbox.stack import PROJECT, Stack
 
 Json = dict[str, Any]
 FOLDER = PROJECT / "include" / "examples"
 _READING = {"get", "list", "discover"}
+_REPORTING = "phased-rollout reads "
+"""How the comment of a command begins that asks hosts what they run."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,60 @@ def _applied(stack: Stack, target: Target) -> int:
     return sum(1 for c in calls if c["verb"] not in _READING and not c["dry_run"])
 
 
+def _stacks(stack: Stack, target: Target) -> str:
+    """Give the template, which comes back to the byte."""
+    aws = SandboxAws(stack.aws_endpoint)
+    client = aws.client(
+        "cloudformation", target.address["account"], region=target.address["region"]
+    )
+    found = client.get_template(StackName="baseline", TemplateStage="Original")["TemplateBody"]
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+def _executed(stack: Stack, target: Target) -> int:
+    where = {"account": target.address["account"], "region": target.address["region"]}
+    calls = SandboxAws(stack.aws_endpoint).calls(service="cloudformation", **where)
+    return sum(1 for c in calls if c["operation"] in ("ExecuteChangeSet", "DeleteStack"))
+
+
+def _control_plane(stack: Stack, what: str) -> Any:
+    endpoint = str(stack.settings.tenants_endpoint)
+    found = requests.get(f"{endpoint}/_sandbox/{what}", timeout=30)
+    return found.json()[what]
+
+
+def _version(stack: Stack, target: Target) -> str:
+    [tenant] = [t for t in _control_plane(stack, "tenants") if t["id"] == target.address["tenant"]]
+    return f"{tenant['version']} {tenant['settings'].get('theme')}"
+
+
+def _requested(stack: Stack, target: Target) -> int:
+    calls = _control_plane(stack, "calls")
+    mine = [c for c in calls if c["tenant"] == target.address["tenant"]]
+    return sum(1 for c in mine if c["method"] != "GET" and not c["path"].endswith("/preview"))
+
+
+def _hosts(stack: Stack, target: Target) -> list[Json]:
+    known = SandboxAws(stack.aws_endpoint).known_hosts()
+    slice_ = target.address["tag:slice"], target.address["account"], target.address["region"]
+    return [h for h in known if (h["tags"]["slice"], h["account"], h["region"]) == slice_]
+
+
+def _releases(stack: Stack, target: Target) -> str:
+    """Give what the hosts of a slice have, when it is on all of them."""
+    found = {h["files"].get("/etc/web/rollout", "") for h in _hosts(stack, target)}
+    return found.pop() if len(found) == 1 else "not the same"
+
+
+def _commanded(stack: Stack, target: Target) -> int:
+    """Count the commands that were to change a host of the slice."""
+    ids = {h["id"] for h in _hosts(stack, target)}
+    where = {"account": target.address["account"], "region": target.address["region"]}
+    calls = SandboxAws(stack.aws_endpoint).calls(operation="SendCommand", **where)
+    mine = [c["params"] for c in calls if ids & set(c["params"]["InstanceIds"])]
+    return sum(1 for params in mine if not params["Comment"].startswith(_REPORTING))
+
+
 KUBERNETES = Example(
     rollout="kubernetes_clusters",
     folder="kubernetes",
@@ -83,4 +141,25 @@ KUBERNETES = Example(
     runs=_image,
     asked=_applied,
 )
-EXAMPLES = [KUBERNETES]
+REGIONS = Example(
+    rollout="account_regions",
+    folder="regions",
+    failing="regions/changes/stray-letter",
+    runs=_stacks,
+    asked=_executed,
+)
+TENANTS = Example(
+    rollout="saas_tenants",
+    folder="tenants",
+    failing="tenants/changes/failing-upgrade",
+    runs=_version,
+    asked=_requested,
+)
+FLEETS = Example(
+    rollout="host_fleets",
+    folder="fleets",
+    failing="fleets/changes/missing-release",
+    runs=_releases,
+    asked=_commanded,
+)
+EXAMPLES = [KUBERNETES, REGIONS, TENANTS, FLEETS]
