@@ -9,7 +9,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing import Pool
 from pathlib import Path
@@ -94,23 +94,25 @@ def _found_at(case: Case) -> int | None:
     return next(looks, None)
 
 
-def table(found: Sequence[tuple[Row, Counter[str]]], runs: int) -> Iterator[str]:
-    """Give the lines of the table."""
-    yield (
+def head() -> list[str]:
+    """Give the head of the table."""
+    return [
         "| fleet | what happens | FAIL, whole soak | held | FAIL, six looks | found after "
-        "| z-score | Kayenta, before/after | Kayenta, pooled |"
-    )
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for row, count in found:
-        fails = count["looks fail"]
-        after = f"{count['looks minutes'] / fails:.0f} min" if fails else ""
-        shares = [
-            *(f"{count[key] / runs:.2f}" for key in ("ours fail", "ours inconclusive")),
-            f"{fails / runs:.2f}" if row.looks else "",
-            after,
-            *(f"{count[key] / runs:.2f}" for key in ("z", "kayenta", "pooled")),
-        ]
-        yield f"| {row.fleet} | {row.event} | " + " | ".join(shares) + " |"
+        "| z-score | Kayenta, before/after | Kayenta, pooled |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+
+
+def line(row: Row, count: Counter[str], runs: int) -> str:
+    """Give one row of the table."""
+    fails = count["looks fail"]
+    shares = [
+        *(f"{count[key] / runs:.2f}" for key in ("ours fail", "ours inconclusive")),
+        f"{fails / runs:.2f}" if row.looks else "",
+        f"{count['looks minutes'] / fails:.0f} min" if fails else "",
+        *(f"{count[key] / runs:.2f}" for key in ("z", "kayenta", "pooled")),
+    ]
+    return f"| {row.fleet} | {row.event} | " + " | ".join(shares) + " |"
 
 
 def facts(*, runs: int, seed: int, seconds: float) -> str:
@@ -132,19 +134,16 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=min(os.cpu_count() or 1, 4))
     given = parser.parse_args()
     began, listed = time.monotonic(), rows()
+    lines = head()
     with Pool(given.processes) as pool:
         jobs = [pool.apply_async(measured, (r, range(given.runs), given.seed)) for r in listed]
-        found = []
         for row, job in zip(listed, jobs, strict=True):
-            found.append((row, job.get()))
-            sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {row.fleet}: {row.event}\n")
+            lines.append(line(row, job.get(), given.runs))
+            sys.stdout.write(lines[-1] + "\n")
+            sys.stdout.flush()
     seconds = time.monotonic() - began
-    lines = [
-        *table(found, given.runs),
-        "",
-        facts(runs=given.runs, seed=given.seed, seconds=seconds),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    lines += ["", facts(runs=given.runs, seed=given.seed, seconds=seconds)]
+    sys.stdout.write(lines[-1] + "\n")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     PAGE.write_text("\n".join([before + BEGIN, *lines, END + after]))
