@@ -7,7 +7,7 @@ from typing import Protocol
 
 from phased_rollout.adapters import INVENTORIES, load
 from phased_rollout.model.definition import AdapterSpec
-from phased_rollout.model.targets import Found
+from phased_rollout.model.found import Found
 
 
 class Source(Protocol):

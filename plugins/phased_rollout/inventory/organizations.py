@@ -8,7 +8,7 @@ from typing import Any
 
 from phased_rollout.aws import Access, AccountHook, account
 from phased_rollout.errors import UnreachableError
-from phased_rollout.model.targets import Found
+from phased_rollout.model.found import Found
 
 _LONGEST_SLUG = 80
 _AWAY = re.compile(r"[^a-z0-9]+")

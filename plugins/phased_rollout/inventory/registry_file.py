@@ -11,7 +11,7 @@ from phased_rollout.config.explain import validated
 from phased_rollout.config.inventories import Registry
 from phased_rollout.config.problems import Problems
 from phased_rollout.errors import RefusedError
-from phased_rollout.model.targets import Found
+from phased_rollout.model.found import Found
 
 
 class RegistryFile:

@@ -11,7 +11,7 @@ import requests
 
 from phased_rollout.errors import ConfigError, RefusedError, UnreachableError
 from phased_rollout.http_access import TIMEOUT, join, session_of, shown
-from phased_rollout.model.targets import ACTIVE, Found
+from phased_rollout.model.found import ACTIVE, Found
 from phased_rollout.pointers import ABSENT, at, parts_of
 
 MAX_BYTES, MAX_PAGES = 10_000_000, 1_000

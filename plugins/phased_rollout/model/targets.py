@@ -4,48 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 
 from phased_rollout.model.definition import Channel, Definition, Inventory, Target
+from phased_rollout.model.found import Found
 from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.traits import compared, traits_found
 
-ACTIVE = "ACTIVE"
 MAX_WAVES = 1024
 """Airflow's ``[core] max_map_length``: a channel's waves are one mapped task."""
 
 _SHOWN = 10
 
 Address = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One target as an inventory knows it.
-
-    :param name: unique in the inventory, and the same each time it is asked
-    :param address: as much of a target's address as the inventory knows
-    :param state: ``ACTIVE``, or whatever else the system says
-    :param labels: what selectors ask for
-    :param ou: the organizational units that it is in, and all above: ids, and paths from the root
-    """
-
-    name: str
-    address: Mapping[str, str]
-    state: str = ACTIVE
-    labels: Mapping[str, str] = field(default_factory=dict)
-    ou: tuple[str, ...] = ()
-
-    @property
-    def is_active(self) -> bool:
-        """Whether a change may be applied to it."""
-        return self.state == ACTIVE
-
-    def __str__(self) -> str:
-        address = " ".join(v for v in self.address.values() if v not in self.name)
-        return f"{self.name} ({address})" if address else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +169,8 @@ class _Resolving:
         matching = [
             (f.name, place)
             for f in self._found
-            if _matches(f, select)
-            for place in _in_regions(f, select.regions)
+            if f.matches(select)
+            for place in f.in_regions(select.regions)
         ]
         joining = [(n, f) for n, f in matching if f.is_active or {n, f.name} & {*select.hold}]
         active = [f for _, f in matching if f.is_active]
@@ -289,18 +262,3 @@ class _Resolving:
                 self._problems.append(f"{what}: {mend}")
             else:
                 self._notes.append(f"WARNING: {what}")
-
-
-def _matches(found: Found, select: Select) -> bool:
-    in_ou = not select.ou or bool({*select.ou} & {*found.ou})
-    return in_ou and all(found.labels.get(k) == v for k, v in select.labels.items())
-
-
-def _in_regions(found: Found, regions: Sequence[str]) -> list[Found]:
-    """Give what the inventory found as a target in each region; what names one stays there."""
-    if own := found.address.get("region"):
-        return [found] if own in regions or not regions else []
-    return [
-        replace(found, name=f"{found.name}-{region}", address={**found.address, "region": region})
-        for region in regions
-    ] or [found]

@@ -10,10 +10,11 @@ from phased_rollout.config.addresses import problem_of
 from phased_rollout.errors import GuardError, RolloutError, UnreachableError
 from phased_rollout.model import members
 from phased_rollout.model.definition import Definition
+from phased_rollout.model.found import Found
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.plan import Origin, Plan
 from phased_rollout.model.target_guard import Comparison, compare
-from phased_rollout.model.targets import Found, resolve
+from phased_rollout.model.targets import resolve
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import for_each
 

@@ -10,7 +10,7 @@ import pytest
 from phased_rollout import inventory
 from phased_rollout.errors import ConfigError, RefusedError, UnreachableError
 from phased_rollout.model.definition import AdapterSpec
-from phased_rollout.model.targets import Found
+from phased_rollout.model.found import Found
 from sandbox.aws.client import SandboxAws
 from sandbox.aws.organizations import ROOT, unit_id
 

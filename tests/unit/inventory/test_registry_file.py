@@ -9,7 +9,7 @@ import pytest
 from phased_rollout import inventory
 from phased_rollout.errors import RefusedError
 from phased_rollout.model.definition import AdapterSpec
-from phased_rollout.model.targets import Found
+from phased_rollout.model.found import Found
 
 GOOD = """\
 targets:

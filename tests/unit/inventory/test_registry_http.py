@@ -16,7 +16,7 @@ from phased_rollout import inventory
 from phased_rollout.errors import ConfigError, RefusedError, UnreachableError
 from phased_rollout.inventory import registry_http
 from phased_rollout.model.definition import AdapterSpec
-from phased_rollout.model.targets import Found
+from phased_rollout.model.found import Found
 
 OPTIONS = {"connection": "fleet", "path": "v1/clusters", "items": "data.items", "next": "next",
            "name": "meta.name", "address": {"context": "spec.context"}}  # fmt: skip

@@ -7,9 +7,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from phased_rollout.model.definition import AdapterSpec, Channel, Inventory, Target
+from phased_rollout.model.found import Found
 from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.target_guard import compare
-from phased_rollout.model.targets import Found, Resolution, resolve
+from phased_rollout.model.targets import Resolution, resolve
 from tests.builders import a_definition
 
 WEST, EAST = "eu-west-1", "us-east-1"

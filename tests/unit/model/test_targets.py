@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from phased_rollout.model.definition import AdapterSpec, Channel, Inventory, Target, Waves
+from phased_rollout.model.found import Found
 from phased_rollout.model.selection import Hold, Select, Unlisted
-from phased_rollout.model.targets import Found, Resolution, resolve
+from phased_rollout.model.targets import Resolution, resolve
 from tests.builders import a_channel, a_definition
 
 INVENTORY = Inventory(AdapterSpec("organizations"), address={"region": "eu-central-1"})

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from phased_rollout.model.definition import AdapterSpec, Definition, Inventory, Target
+from phased_rollout.model.found import Found
 from phased_rollout.model.selection import Select
-from phased_rollout.model.targets import Found, resolve
+from phased_rollout.model.targets import resolve
 from phased_rollout.model.traits import compared, traits_found, traits_of
 from tests.builders import a_channel, a_definition
 
