@@ -96,6 +96,12 @@ test-fast: lint ## The same without the tests that start Airflow
 bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes the table of docs/health.md: [RUNS=100]
 	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
 
+.PHONY: faults
+faults: $(STAMP) ## Kill task, scheduler and triggerer at each side effect of a rollout; writes the table of docs/faults.md
+	@rm -rf .state/faults; for kind in task scheduler triggerer; do \
+	  FAULTS=.state/faults FAULTS_KILL=$$kind $(BIN)/python -m pytest -m faults tests/integration/test_kills.py $(ARGS) || true; \
+	done; $(BIN)/python -m bench.faults .state/faults
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types
 	@$(BIN)/ruff check .

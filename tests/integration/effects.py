@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,11 +69,12 @@ def part_of(task: str) -> str:
 class Effects:
     """What the hook writes, and what it is told, in one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, name: str) -> None:
+        self.folder = Path(tempfile.gettempdir()) / f"effects-{name}-{os.getpid()}"
 
-    def env(self) -> dict[str, str]:
+    def listen(self) -> dict[str, str]:
         """Make the folder; gives the environment of an Airflow that is watched."""
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         for name in ("log", "points", "hits"):
             (self.folder / name).mkdir(parents=True)
         return {"EFFECTS": str(self.folder), "PYTHONPATH": f"{HOOK}:{PROJECT}"}
@@ -112,10 +117,12 @@ class Effects:
         return found
 
     def came_back(self, definition: str, task: str, *, after: float) -> float | None:
-        """Give when a task had its next side effect."""
+        """Give when a task, or else the run, had its next side effect."""
         path = self.folder / "log" / f"{definition}.jsonl"
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return min((e["at"] for e in lines if e["task"] == task and e["at"] > after), default=None)
+        later = [e for e in lines if e["at"] > after]
+        same = [e for e in later if e["task"] == task]
+        return min((e["at"] for e in same or later), default=None)
 
 
 Runs = dict[str, list[dict[str, list[Kill]]]]

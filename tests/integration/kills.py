@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 import threading
 import time
 from concurrent.futures import Future
@@ -15,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from phased_rollout.model.ledger import Kind
-from sandbox.stack import wait_until
 from tests.integration.effects import Effect, Effects, Kill, Place, Runs, distribute
 from tests.integration.scenarios import ASKING, TWO
-from tests.integration.world import PATIENCE, Scenario, World
+from tests.integration.world import Scenario, World
 
 GATHER = 5.0
 """Seconds in which further rollouts may come to their points before a process is killed."""
@@ -59,13 +55,14 @@ class Matrix:
 
     def __init__(self, *kinds: str) -> None:
         self.kinds = kinds
-        self.effects = Effects(Path(tempfile.gettempdir()) / f"effects-{os.getpid()}")
+        self.effects = Effects("-".join(kinds))
         self.is_whole = "FAULTS" in os.environ
         self._most = AT_MOST if self.is_whole else SAMPLE
         self.planned: Future[Runs] = Future()
         self.undisturbed: dict[str, Run] = {}
         self.seen: dict[Effect, list[Place]] = {}
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._reaper: threading.Thread | None = None
         self.scenarios = [
             self._scenario(story, index) for index in range(AT_MOST + 1) for story in STORIES
@@ -73,12 +70,14 @@ class Matrix:
 
     def listen(self) -> dict[str, str]:
         """Begin; gives the environment of an Airflow that is watched."""
-        atexit.register(shutil.rmtree, self.effects.folder, ignore_errors=True)
-        return ENV | self.effects.env()
+        return ENV | self.effects.listen()
 
     def ended(self, world: World) -> list[Run]:
         """Wait for all runs; gives those in which something was killed."""
         runs: list[Run | None] = [world.acted(s.name) for s in self.scenarios]
+        self._over.set()
+        if self._reaper:
+            self._reaper.join(timeout=120)
         return [run for run in runs if run and run.kills]
 
     def _scenario(self, story: str, index: int) -> Scenario:
@@ -143,7 +142,9 @@ class Matrix:
 
     def _reap(self, world: World) -> None:
         """Kill the component at whose effects processes stand, and start it again."""
-        while wait_until(lambda: bool(self.effects.waiting()), timeout=PATIENCE, interval=0.3):
+        while not self._over.wait(0.3):
+            if not self.effects.waiting():
+                continue
             time.sleep(GATHER)
             hit = self.effects.waiting()
             killed = sorted(set(hit.values()))

@@ -72,6 +72,7 @@ def rows_of(matrix: Matrix, runs: Iterable[Run]) -> list[dict[str, Any]]:
                     "task": kill.task,
                     "run": run.name,
                     "hit": index in run.hits,
+                    "order": list(matrix.seen).index(kill.effect),
                     "kills": kill.kills,
                     "seconds": round(run.recovered[index], 1) if index in run.recovered else None,
                     "executed": len(order(run)),

@@ -37,8 +37,18 @@ def effect(name: str, *, definition: str) -> Iterator[None]:
     entry = {"process": _process(), "task": _task(), "effect": name}
     number = _noted(definition, entry | {"moment": "before"})
     _point(definition, entry | {"moment": "before", "number": number})
-    yield
-    number = _noted(definition, entry | {"moment": "after"}, number=number)
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "RecordExistsError":  # which is as if it had been written
+            raise
+        _after(definition, entry, number)
+        raise
+    _after(definition, entry, number)
+
+
+def _after(definition: str, entry: dict[str, Any], number: int) -> None:
+    _noted(definition, entry | {"moment": "after"}, number=number)
     _point(definition, entry | {"moment": "after", "number": number})
 
 
