@@ -54,7 +54,11 @@ def _in_order(row: Row) -> tuple[int, int]:
 
 def executed(rows: Iterable[Row]) -> str:
     """Say how often the targets of the runs were changed, and how often they should have been."""
-    each = {row["run"]: (row["executed"], row["undisturbed"]) for row in rows if row["hit"]}
+    each = {
+        (row["kills"], row["run"]): (row["executed"], row["undisturbed"])
+        for row in rows
+        if row["hit"]
+    }
     return f"{sum(n for n, _ in each.values())} of {sum(m for _, m in each.values())}"
 
 
@@ -83,7 +87,18 @@ def facts(results: Sequence[Row]) -> str:
     return (
         f"Airflow {version('apache-airflow')}, Python {platform.python_version()}, PostgreSQL, "
         f"{platform.machine()}, {os.cpu_count()} processors, {memory:.0f} GiB; {seconds} s besides "
-        "the starts of Airflow. Made by `make faults`."
+        f"the starts of Airflow. {_made(results)}"
+    )
+
+
+def _made(results: Sequence[Row]) -> str:
+    """Say which command makes the table, and whether this one is only a part of that."""
+    parts = [result["name"] for result in results if not result["name"].endswith("-1-of-1")]
+    if not parts and len(results) == len(KINDS):
+        return "Made by `make faults`."
+    return (
+        f"Made from parts of `make faults` (`FAULTS_KILL`, `FAULTS_PART`): {', '.join(parts)}; "
+        "what the other parts hold was not killed in this run, and is not in the table."
     )
 
 
@@ -91,7 +106,8 @@ def main() -> int:
     """Write the table into the page; fails when anything failed or was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    results = [json.loads(p.read_text()) for p in sorted(parser.parse_args().folder.glob("*.json"))]
+    files = sorted(parser.parse_args().folder.glob("*.json"))
+    results = [{"name": path.stem, **json.loads(path.read_text())} for path in files]
     rows = [row for result in results for row in result["rows"]]
     done = {kind for result in results for kind in result["kinds"]}
     lines = [
