@@ -108,7 +108,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     files = sorted(parser.parse_args().folder.glob("*.json"))
     results = [{"name": path.stem, **json.loads(path.read_text())} for path in files]
-    rows = [row for result in results for row in result["rows"]]
+    rows = [
+        r | {"run": f"{r['run']} of {result['name']}"} for result in results for r in result["rows"]
+    ]
     done = {kind for result in results for kind in result["kinds"]}
     lines = [
         *totals(results, rows),
