@@ -11,7 +11,7 @@ from tests.integration.kills import Matrix
 from tests.integration.verdicts import keep, rows_of, uncovered
 from tests.integration.world import World
 
-KINDS = os.environ.get("FAULTS_KILL", "task scheduler triggerer").split()
+KINDS = os.environ.get("FAULTS_KILL", "task").split()
 MATRIX = LISTENER = Matrix(*KINDS)
 SCENARIOS = MATRIX.scenarios
 AT_ONCE = 12
