@@ -38,13 +38,13 @@ class Signal(Protocol):
 
 
 @runtime_checkable
-class BatchSignal(Signal, Protocol):
-    """A signal that can ask about many targets in few requests. Then ``observe`` is not called."""
+class BatchSignal(Protocol):
+    """A signal that asks about many targets in few requests. Reads only, built alike."""
 
     def observe_all(
-        self, targets: Sequence[Target], *, since: Mapping[str, datetime]
+        self, targets: Sequence[Target], *, since: Mapping[str, datetime], now: datetime
     ) -> Mapping[str, Sequence[Observation]]:
-        """Say of each target what ``observe`` would; none is left out.
+        """Say of each target what ``Signal.observe`` would; none is left out.
 
         A target that could not be asked is UNKNOWN. Raises UnreachableError when none could be.
 
@@ -80,9 +80,12 @@ class MetricSource(Protocol):
         """
 
 
-def build(specs: Sequence[AdapterSpec]) -> list[Signal]:
+Polled = Signal | BatchSignal
+
+
+def build(specs: Sequence[AdapterSpec]) -> list[Polled]:
     """Build the signals of a channel that are polled."""
-    return [adapter for adapter in _built(specs) if isinstance(adapter, Signal)]
+    return [adapter for adapter in _built(specs) if isinstance(adapter, Signal | BatchSignal)]
 
 
 def sources(specs: Sequence[AdapterSpec]) -> list[MetricSource]:
