@@ -25,6 +25,8 @@ from phased_rollout.config.kinds import (
     OtherSubstrate,
     OtherTarget,
 )
+from phased_rollout.config.metrics import CloudWatchMetrics, Prometheus
+from phased_rollout.config.probes import HttpProbe
 from phased_rollout.config.regions import regions_of, spread
 from phased_rollout.config.schema import (
     Channel,
@@ -72,12 +74,20 @@ AnyChannel = (
     | Channel[OtherTarget]
 )
 AnySubstrate = CloudFormation | Kubernetes | Http | Fleets | OtherSubstrate
-AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
+AnySignal = (
+    CloudWatchAlarms
+    | CloudWatchMetrics
+    | HttpProbe
+    | KubernetesWorkloads
+    | Prometheus
+    | OtherSignal
+)
 Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
 
 _INHERITED = {
     CloudWatchAlarms: ((CloudFormation, Fleets), ("connection", "role", "external_id", "via")),
+    CloudWatchMetrics: ((CloudFormation, Fleets), ("connection", "via")),
     KubernetesWorkloads: (
         Kubernetes,
         ("connection", "kubeconfig", "context", "namespace", "record"),

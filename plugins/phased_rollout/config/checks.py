@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from phased_rollout.config import neighbours, regions
+from phased_rollout.config import metric_checks, neighbours, regions
 from phased_rollout.config.document import Document
 from phased_rollout.config.places import Places, Seen, mappings
 from phased_rollout.config.policies import (
@@ -45,6 +45,7 @@ def check_built(config: Config, document: Document, problems: Problems) -> None:
     """Note what shows only once every setting is resolved."""
     checks = _Checks(document, problems)
     checks.note(endless(config))
+    checks.note(metric_checks.resolved(config, document))
     for name, definition in config.definitions.items():
         if definition.stuck_after and definition.stuck_after <= definition.longest_soak:
             what = f"the soaks alone take {definition.longest_soak}: make it longer than that"
@@ -65,6 +66,7 @@ class _Checks:
         self.note(policies.problems(path))
         self.note(neighbours.problems_of(rollout, path))
         substrate = mapping(rollout.get("substrate"))
+        self.note(metric_checks.written(rollout, path))
         channels: dict[Any, Seen] = {}
         names: dict[Any, Seen] = {}
         addresses: dict[Any, Seen] = {}
