@@ -49,6 +49,7 @@ from phased_rollout.model.definition import (
     Waves,
 )
 from phased_rollout.model.definition import Channel as ModelChannel
+from phased_rollout.model.inconclusive import OnInconclusive
 from phased_rollout.model.selection import Hold, Select, Unlisted
 
 AnyRollout = (
@@ -195,6 +196,7 @@ def _channel(
         max_failed=_first(*(level.max_failed for level in levels), 0),
         freeze=tuple(w.window(_timezone(rollout, defaults)) for w in windows),
         approval=_approval(levels),
+        on_inconclusive=_on_inconclusive(levels),
         signals=tuple(_signal(signal, rollout.substrate) for signal in signals),
     )
 
@@ -231,6 +233,14 @@ def _approval(levels: Sequence[ChannelSettings]) -> Approval:
         approvers=tuple(_first(*(s.approvers for s in settings), [])),
         deadline=_first(*(s.deadline for s in settings), Approval().deadline),
         valid_for=_first(*(s.valid_for for s in settings), Approval().valid_for),
+    )
+
+
+def _on_inconclusive(levels: Sequence[ChannelSettings]) -> OnInconclusive:
+    settings = [level.on_inconclusive for level in levels]
+    return OnInconclusive(
+        hold_for=_first(*(s.hold_for for s in settings), OnInconclusive().hold_for),
+        then=_first(*(s.then for s in settings), OnInconclusive().then),
     )
 
 

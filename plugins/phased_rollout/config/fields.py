@@ -31,6 +31,7 @@ from phased_rollout.model.definition import (
     OnFailure,
     RollbackScope,
 )
+from phased_rollout.model.inconclusive import Then
 
 RESERVED_CHANNELS = frozenset(
     {"plan", "preview", "authorize", "outcome", "rollback"}
@@ -201,6 +202,7 @@ Gate = Annotated[
 FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
 ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
+AfterHold = Annotated[Then, BeforeValidator(choice(Then))]
 AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]

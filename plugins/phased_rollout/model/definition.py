@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from phased_rollout.model.inconclusive import OnInconclusive
 from phased_rollout.model.notifier import Notifier
 from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.windows import FreezeWindow
@@ -173,6 +174,7 @@ class Channel:
     on_hold: tuple[Target, ...] = ()
     freeze: tuple[FreezeWindow, ...] = ()
     select: Select | None = None
+    on_inconclusive: OnInconclusive = field(default_factory=OnInconclusive)
 
     @property
     def needs_approval(self) -> bool:

@@ -112,15 +112,14 @@ def stage_of(facts: Facts, channel: Channel, *, over: bool) -> Stage:
     for kind, stage in _DECIDED.items():
         if ledger.last(kind, channel=name) > entered:
             return stage
-    went_on = (Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY)
+    went_on = (Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY, Kind.INCONCLUSIVE)
     if ledger.last(Kind.FAILED, channel=name) > ledger.last(*went_on, channel=name):
         return Stage.FAILED
     return _under_way(facts, channel, entered)
 
 
 def _under_way(facts: Facts, channel: Channel, entered: datetime) -> Stage:
-    healthy = facts.ledger.last(Kind.HEALTHY, channel=channel.name)
-    if healthy > max(entered, verified_at(facts, channel.name)):
+    if facts.ledger.judged(channel.name) > max(entered, verified_at(facts, channel.name)):
         return Stage.APPROVAL
     return Stage.SOAKING if is_applied(facts, channel, entered) else Stage.APPLYING
 
