@@ -18,6 +18,17 @@ class ConfigError(RolloutError):
         self.problems = problems
 
 
+class CaseError(RolloutError):
+    """What is to be judged cannot be used. Carries every problem found, not just the first.
+
+    :param problems: complete messages, ``place: what, how to mend it``
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 class ChangeError(RolloutError):
     """The change cannot be rolled out: missing, empty, unreadable or inconsistent."""
 

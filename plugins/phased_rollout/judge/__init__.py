@@ -1,0 +1,1 @@
+"""The judge of health: pure arithmetic over series; see docs/health.md. Not imported in parsing."""
