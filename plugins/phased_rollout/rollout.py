@@ -51,8 +51,8 @@ class Rollout:
         """The adapter to the targets."""
         return substrates.build(self.plan.definition.substrate)
 
-    def signals(self, channel: Channel) -> list[health.Signal]:
-        """The declared health signals of a channel."""
+    def signals(self, channel: Channel) -> list[health.Polled]:
+        """The declared health signals of a channel that are polled."""
         return health.build(channel.signals)
 
     def targets(self, channel: str, names: Iterable[str]) -> list[Target]:

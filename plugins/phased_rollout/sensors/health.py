@@ -15,7 +15,7 @@ from phased_rollout.model.plan import how_to_retry
 from phased_rollout.model.target_state import Observation
 from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.base import no_retry, now
-from phased_rollout.rollout import Rollout, for_each
+from phased_rollout.rollout import Rollout
 from phased_rollout.triggers.watch import Watch, evidence_of, keep
 
 _FOREVER = timedelta(days=365)
@@ -82,11 +82,5 @@ class HealthSensor(BaseSensorOperator):
 
 def _observe(rollout: Rollout, channel: str) -> list[Observation]:
     earlier = [c.name for c in rollout.plan.before(channel) if not rollout.plan.is_bypassed(c.name)]
-    found: list[Observation] = []
-    for name in [*earlier, channel]:
-        watch = Watch.of(rollout, name)
-        for answer in for_each(watch.targets, watch.observe).values():
-            if isinstance(answer, Exception):
-                raise answer
-            found.extend(answer)
-    return found
+    watches = (Watch.of(rollout, name) for name in [*earlier, channel])
+    return [observation for watch in watches for observation in watch.look(now())]

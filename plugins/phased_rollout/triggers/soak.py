@@ -9,11 +9,11 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from phased_rollout.model.decision import Decision, Verdict, judge
+from phased_rollout.model.decision import Verdict, judge
 from phased_rollout.model.target_state import Health
 from phased_rollout.rollout import Rollout
-from phased_rollout.triggers.threads import for_each, in_thread
-from phased_rollout.triggers.watch import Watch, keep
+from phased_rollout.triggers.threads import in_thread
+from phased_rollout.triggers.watch import PATIENCE, Watch, keep
 
 SHORTEST_DEFERRAL = timedelta(seconds=2)
 """Airflow 3.3.2 fails a task whose trigger fires sooner, and the retry would find its soak over."""
@@ -44,6 +44,7 @@ class SoakTrigger(BaseTrigger):
         self.channel = channel
         self.until = until
         self.interval = interval
+        self._watch: Watch | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments, JSON values only."""
@@ -65,14 +66,14 @@ class SoakTrigger(BaseTrigger):
         aborted this one.
         """
         until, begun = datetime.fromisoformat(self.until), datetime.now(UTC)
-        rollout = await in_thread(Rollout.open, self.definition, self.run_id)
-        watch = await in_thread(Watch.of, rollout, self.channel)
         while _left(until) > 0:
-            event = await in_thread(_end_of, rollout)
-            if not event:
-                decision = await self._look(watch)
-                harm = decision.verdict is Verdict.ROLL_BACK
-                event = {"harm": decision.reason} if harm else {}
+            try:
+                event = await in_thread(self._look)
+            except Exception:
+                # Records that cannot be read are no evidence against the change, and an error here
+                # would fail the task, which rolls back. Whoever judges the soak needs them too.
+                self.log.exception("%s is looked at again", self.channel)
+                event = {}
             if event:
                 await asyncio.sleep(max(0.0, _left(begun + SHORTEST_DEFERRAL)))
                 yield TriggerEvent(event)
@@ -80,20 +81,21 @@ class SoakTrigger(BaseTrigger):
             await asyncio.sleep(max(0.0, min(_left(until), self.interval)))
         yield TaskSuccessEvent()
 
-    async def _look(self, watch: Watch) -> Decision:
-        observations = [o for found in await for_each(watch.targets, watch.observe) for o in found]
-        unknown = [o for o in observations if o.health is Health.UNKNOWN]
-        for o in unknown:
-            self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
-        await in_thread(
-            lambda: keep(
-                watch.rollout.records,
-                observations,
-                channel=self.channel,
-                at=datetime.now(UTC),
-            )
-        )
-        return judge(observations)
+    def _look(self) -> dict[str, Any]:
+        """Say why the soak ends now; empty when it goes on."""
+        if self._watch is None:
+            rollout = Rollout.open(self.definition, self.run_id)
+            self._watch = Watch.of(rollout, self.channel, patience=PATIENCE)
+        watch = self._watch
+        if event := _end_of(watch.rollout):
+            return event
+        observations = watch.look(datetime.now(UTC))
+        for o in observations:
+            if o.health is Health.UNKNOWN:
+                self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
+        keep(watch.rollout.records, observations, channel=self.channel, at=datetime.now(UTC))
+        decision = judge(observations)
+        return {"harm": decision.reason} if decision.verdict is Verdict.ROLL_BACK else {}
 
 
 def _end_of(rollout: Rollout) -> dict[str, Any]:
