@@ -239,6 +239,7 @@ def _approval(levels: Sequence[ChannelSettings]) -> Approval:
 def _on_inconclusive(levels: Sequence[ChannelSettings]) -> OnInconclusive:
     settings = [level.on_inconclusive for level in levels]
     return OnInconclusive(
+        settle=_first(*(s.settle for s in settings), OnInconclusive().settle),
         hold_for=_first(*(s.hold_for for s in settings), OnInconclusive().hold_for),
         then=_first(*(s.then for s in settings), OnInconclusive().then),
     )

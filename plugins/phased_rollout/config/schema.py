@@ -79,6 +79,7 @@ class ApprovalSettings(Strict):
 class InconclusiveSettings(Strict):
     """What becomes of a channel whose health cannot be known."""
 
+    settle: Maybe[Duration] = None
     hold_for: Maybe[Duration] = None
     then: Maybe[AfterHold] = None
 

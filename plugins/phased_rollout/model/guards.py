@@ -138,16 +138,21 @@ def may_finish(plan: Plan, ledger: Ledger) -> None:
 
 
 def channels_to_restore(plan: Plan, ledger: Ledger) -> list[Channel]:
-    """Name the channels that a rollback restores, last one first: those that were entered."""
+    """Name the channels that a rollback restores, last one first: those that were entered.
+
+    One of the failed channel alone begins with the first whose graduation was withdrawn.
+    """
     last = ledger.last_entered()
     if last is None or ledger.is_left_as_it_is:
         return []
+    names = plan.names
     if plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL:
-        return [plan.definition.channel(last)]
+        first = next((name for name in names if ledger.is_withdrawn(name)), last)
+        names = names[names.index(first) : names.index(last) + 1]
     return [
-        channel
-        for channel in reversed(plan.channels)
-        if ledger.happened(Kind.ENTERED, channel=channel.name)
+        plan.definition.channel(name)
+        for name in reversed(names)
+        if ledger.happened(Kind.ENTERED, channel=name)
     ]
 
 

@@ -24,8 +24,10 @@ class Then(StrEnum):
 class OnInconclusive:
     """How long a channel is judged again while its health is not known, and what follows then.
 
+    :param settle: how long after the soak the last points of a series are waited for
     :param hold_for: counted from the end of the soak
     """
 
+    settle: timedelta = timedelta(minutes=5)
     hold_for: timedelta = timedelta(hours=1)
     then: Then = Then.ASK

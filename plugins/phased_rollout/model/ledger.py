@@ -121,6 +121,11 @@ class Ledger:
         known, unknown = (self.last(k, channel=channel) for k in (Kind.HEALTHY, Kind.INCONCLUSIVE))
         return unknown > known
 
+    def is_withdrawn(self, channel: str) -> bool:
+        """Whether the channel's graduation was withdrawn, and it was not entered again since."""
+        since = self.last(Kind.ENTERED, Kind.GRADUATED, channel=channel)
+        return self.last(Kind.WITHDRAWN, channel=channel) > since
+
     @property
     def is_held(self) -> bool:
         """Whether an operator holds the rollout."""

@@ -111,7 +111,8 @@ def stage_of(facts: Facts, channel: Channel, *, over: bool) -> Stage:
         return Stage.NOT_REACHED if over else Stage.WAITING
     for kind, stage in _DECIDED.items():
         if ledger.last(kind, channel=name) > entered:
-            return stage
+            withdrawn = stage is Stage.GRADUATED and ledger.is_withdrawn(name)
+            return Stage.FAILED if withdrawn else stage
     went_on = (Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY, Kind.INCONCLUSIVE)
     if ledger.last(Kind.FAILED, channel=name) > ledger.last(*went_on, channel=name):
         return Stage.FAILED
