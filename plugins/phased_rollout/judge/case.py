@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from phased_rollout.judge.rules import ALPHA, MIN_EFFECT_SD, MIN_EXPOSURE, MIN_POINTS
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 class Group(StrEnum):

@@ -39,7 +39,8 @@ class MetricJudgement:
     :param statistic: what ``p`` belongs to, for each test that the rule asks for
     :param p: by the same names
     :param adjusted_p: after Holm, over all declared metrics; None when not judged
-    :param threshold: what ``adjusted_p`` has to be at most
+    :param threshold: what ``adjusted_p`` has to be at most; None where this look spends nothing
+    :param second_threshold: what the p of the rule's second test has to be at most
     :param smallest_p: the smallest that this rule can give with these targets
     :param visible_effect_sd: the effect found in four of five cases with these series
     :param drivers: targets that the effect comes from, the strongest first
@@ -56,6 +57,7 @@ class MetricJudgement:
     p: dict[str, float] | None = None
     adjusted_p: float | None = None
     threshold: float | None = None
+    second_threshold: float | None = None
     smallest_p: float | None = None
     effect_sd: float | None = None
     min_effect_sd: float | None = None
