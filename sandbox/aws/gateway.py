@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws import alarms, buckets
+from sandbox.aws import alarms, buckets, metrics
 from sandbox.aws.cloudformation.service import NAMESPACE, CloudFormation
 from sandbox.aws.errors import AwsError, validation_error
 from sandbox.aws.faults import Fault, Faults, injected_error
@@ -116,7 +116,9 @@ class Gateway:
     def _perform(self, environ: Environ, request: Request, caller: Caller) -> Reply:
         self.permissions.check(caller, request)
         size = self.pace.page_size
-        if (own := alarms.answer(request, caller=caller, size=size)) is not None:
+        now = dt.datetime.now(dt.UTC)
+        own = alarms.answer(request, caller=caller, size=size)
+        if own := own or metrics.answer(request, caller=caller, size=size, now=now):
             return own
         alarms.check(request)
         if request.service == "cloudformation":
