@@ -18,7 +18,7 @@ from phased_rollout.rollout import Rollout
 from phased_rollout.sensors.series import Gatherer
 
 if TYPE_CHECKING:
-    from phased_rollout.judge.judgement import Judgement
+    from phased_rollout.judge.judgement import Judgement, MetricJudgement
 
 _JUDGED_AGAIN = 12
 """So many times what is inconclusive is judged again while it holds."""
@@ -134,7 +134,8 @@ def _judged(
     case = gatherer.gather(until=until, alpha=alpha, look=look)
     found = _verdict_of(case)
     verdict = _MEANING[found.verdict.value]
-    lines = _lines(found)
+    metrics = [_told(each) for each in found.metrics]
+    lines = [f"{each['name']}: {each['verdict']}: {each['said']}" for each in metrics]
     for line in lines:
         _log.info("%s: %s", channel, line)
     keeps = found.final or verdict is Verdict.ROLL_BACK
@@ -148,6 +149,7 @@ def _judged(
         look=found.look,
         final=found.final,
         lines=lines,
+        metrics=metrics,
         left_out=dict(gatherer.sides.left_out),
         case=rollout.records.store.put(_case_as_json(case)) if keeps else None,
         judgement=rollout.records.store.put(found.to_json()),
@@ -174,20 +176,17 @@ def _case_as_json(case: Any) -> dict[str, Any]:
     return to_json(case)
 
 
-def _lines(found: Judgement) -> list[str]:
-    """Say in a line for each metric what was found, by which rule, and who drove it."""
-    lines = []
-    for metric in found.metrics:
-        parts = [f"{metric.name}: {metric.verdict.value}: {metric.reason}"]
-        if metric.rule:
-            parts.append(f"rule {metric.rule}")
-        if metric.adjusted_p is not None and metric.threshold is not None:
-            parts.append(f"p {metric.adjusted_p:.4g} (harm at {metric.threshold:.4g} or less)")
-        if metric.effect_sd is not None:
-            parts.append(f"effect {metric.effect_sd:+.2f} sd")
-        if metric.drivers:
-            parts.append(f"most of it from {few(list(metric.drivers), _SHOWN)}")
-        if metric.needs:
-            parts.append(f"to know it: {metric.needs}")
-        lines.append("; ".join(parts))
-    return lines
+def _told(metric: MetricJudgement) -> dict[str, Any]:
+    """Say what was found of a metric, by which rule, and who drove it."""
+    parts = [metric.reason]
+    if metric.rule:
+        parts.append(f"rule {metric.rule}")
+    if metric.adjusted_p is not None and metric.threshold is not None:
+        parts.append(f"p {metric.adjusted_p:.4g} (harm at {metric.threshold:.4g} or less)")
+    if metric.effect_sd is not None:
+        parts.append(f"effect {metric.effect_sd:+.2f} sd")
+    if metric.needs:
+        parts.append(f"to know it: {metric.needs}")
+    drivers = list(metric.drivers[:_SHOWN])
+    verdict = metric.verdict.value
+    return {"name": metric.name, "verdict": verdict, "said": "; ".join(parts), "drivers": drivers}

@@ -14,14 +14,13 @@ from phased_rollout.model.definition import Target
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.looks import Soak
 from phased_rollout.model.metric import Metric
+from phased_rollout.model.outlook import HISTORY
 from phased_rollout.model.sides import Sides, sides_of
 from phased_rollout.rollout import Rollout
 
 if TYPE_CHECKING:
     from phased_rollout.judge import case
 
-HISTORY = timedelta(days=14)
-"""How far back series are read: thirteen days to learn from, and the time just before a soak."""
 _TAIL = 5
 """Periods at the end of a soak that are read to see whether a series has come that far."""
 
