@@ -821,7 +821,8 @@ def test_what_happens_on_failure_is_one_of_a_few_words(file: Path, new: str, pro
             "kind: cloudwatch_alarms",
             "kind: datadog",
             "13: rollouts.accounts.signals[0].kind: datadog is no kind that is installed: known "
-            "are cloudwatch_alarms, kubernetes_workloads",
+            "are cloudwatch_alarms, cloudwatch_metrics, http_probe, kubernetes_workloads, "
+            "prometheus",
         ),
         (
             "prefix: baseline-",

@@ -23,6 +23,8 @@ from phased_rollout.config.kinds import (
     OtherSubstrate,
     OtherTarget,
 )
+from phased_rollout.config.metrics import CloudWatchMetrics, Prometheus
+from phased_rollout.config.probes import HttpProbe
 from phased_rollout.config.schema import (
     Channel,
     ChannelSettings,
@@ -59,12 +61,20 @@ AnyRollout = (
 )
 AnyChannel = Channel[AccountTarget] | Channel[ClusterTarget] | Channel[OtherTarget]
 AnySubstrate = CloudFormation | Kubernetes | OtherSubstrate
-AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
+AnySignal = (
+    CloudWatchAlarms
+    | CloudWatchMetrics
+    | HttpProbe
+    | KubernetesWorkloads
+    | Prometheus
+    | OtherSignal
+)
 Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
 
 _INHERITED = {
     CloudWatchAlarms: (CloudFormation, ("connection", "role", "external_id", "via")),
+    CloudWatchMetrics: (CloudFormation, ("connection", "via")),
     KubernetesWorkloads: (
         Kubernetes,
         ("connection", "kubeconfig", "context", "namespace", "record"),

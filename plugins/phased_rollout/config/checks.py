@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from phased_rollout.config import clusters
+from phased_rollout.config import clusters, metric_checks
 from phased_rollout.config.document import Document
 from phased_rollout.config.policies import (
     Policies,
@@ -49,6 +49,7 @@ def check_built(config: Config, document: Document, problems: Problems) -> None:
     """Note what shows only once every setting is resolved."""
     checks = _Checks(document, problems)
     checks.note(endless(config))
+    checks.note(metric_checks.resolved(config, document))
     for name, definition in config.definitions.items():
         checks.note(_vain_gates(definition))
         if definition.stuck_after and definition.stuck_after <= definition.longest_soak:
@@ -94,6 +95,7 @@ class _Checks:
     def rollout(self, rollout: Raw, path: Path, policies: Policies) -> None:
         self.note(policies.problems(path))
         substrate = mapping(rollout.get("substrate"))
+        self.note(metric_checks.written(rollout, path))
         channels: dict[Any, _Seen] = {}
         names: dict[Any, _Seen] = {}
         addresses: dict[Any, _Seen] = {}

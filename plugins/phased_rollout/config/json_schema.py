@@ -17,9 +17,12 @@ Json = dict[str, Any]
 KINDS = {
     "CloudFormation": "cloudformation",
     "CloudWatchAlarms": "cloudwatch_alarms",
+    "CloudWatchMetrics": "cloudwatch_metrics",
+    "HttpProbe": "http_probe",
     "Kubernetes": "kubernetes",
     "KubernetesWorkloads": "kubernetes_workloads",
     "Organizations": "organizations",
+    "Prometheus": "prometheus",
     "RegistryFile": "file",
     "RegistryHttp": "http",
 }

@@ -38,7 +38,9 @@ from phased_rollout.config.kinds import (
     OtherTarget,
     shape_of,
 )
+from phased_rollout.config.metrics import CloudWatchMetrics, Prometheus
 from phased_rollout.config.notifiers import NotifySettings
+from phased_rollout.config.probes import HttpProbe
 from phased_rollout.config.rules import Filled
 from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.windows import WindowSettings
@@ -49,7 +51,10 @@ TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, OtherTarget)
 
 Signal = Annotated[
     Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")]
+    | Annotated[CloudWatchMetrics, Tag("kind=cloudwatch_metrics")]
+    | Annotated[HttpProbe, Tag("kind=http_probe")]
     | Annotated[KubernetesWorkloads, Tag("kind=kubernetes_workloads")]
+    | Annotated[Prometheus, Tag("kind=prometheus")]
     | Annotated[OtherSignal, Tag(OTHER)],
     Discriminator(shape_of(SIGNALS)),
 ]

@@ -8,17 +8,15 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk.exceptions import AirflowException
 
 from phased_rollout.errors import ConfigError, RefusedError, UnreachableError
+from phased_rollout.http_access import TIMEOUT, join, session_of, shown
 from phased_rollout.model.targets import ACTIVE, Found
+from phased_rollout.pointers import ABSENT, at, parts_of
 
 MAX_BYTES, MAX_PAGES = 10_000_000, 1_000
-TIMEOUT = (5, 30)
 _OK, _REDIRECTS, _TOO_MANY, _SERVER_ERROR = 200, range(300, 400), 429, 500
 _NO_ENTRY = (401, 403, 407)
-_ABSENT = object()
 
 
 class RegistryHttp:
@@ -37,58 +35,41 @@ class RegistryHttp:
     def list(self) -> Sequence[Found]:
         """Give the targets of all pages."""
         return [
-            self._found(item, f"{_shown(url)}: item {number}")
+            self._found(item, f"{shown(url)}: item {number}")
             for url, items in self._pages()
             for number, item in enumerate(items, start=1)
         ]
 
     def _pages(self) -> Iterator[tuple[str, Sequence[Any]]]:
-        session, base = self._session()
-        url: str | None = _join(base, self._options["path"])
+        session, base = session_of(self._options["connection"])
+        url: str | None = join(base, self._options["path"])
         seen: set[str] = set()
         with session:
             while url:
                 if url in seen or len(seen) == MAX_PAGES:
-                    raise RefusedError(
-                        f"{_shown(url)}: page {len(seen) + 1}: the pages have no end"
-                    )
+                    raise RefusedError(f"{shown(url)}: page {len(seen) + 1}: the pages have no end")
                 seen.add(url)
                 answer = _answer(session, url)
                 items = _at(answer, self._options.get("items"))
                 if not isinstance(items, list):
                     where = self._options.get("items") or "the answer"
-                    raise RefusedError(f"{_shown(url)}: {where} must be a list, not {_sort(items)}")
+                    raise RefusedError(f"{shown(url)}: {where} must be a list, not {_sort(items)}")
                 yield url, items
                 url = self._next(answer, url, base)
-
-    def _session(self) -> tuple[requests.Session, str]:
-        name = self._options["connection"]
-        hook = HttpHook(method="GET", http_conn_id=name)
-        try:
-            if hook.get_connection(name).conn_type != "http":
-                raise UnreachableError(f"connection {name!r} is not of type 'http'")
-            return hook.get_conn(), hook.base_url
-        except (AirflowException, PermissionError) as error:
-            raise UnreachableError(
-                f"connection {name!r} does not exist: create it in Airflow, or mend `connection`"
-            ) from error
-        except ValueError as error:
-            what = f"connection {name!r} has no usable host: mend it in Airflow"
-            raise UnreachableError(what) from error
 
     def _next(self, answer: Any, url: str, base: str) -> str | None:
         """Give the next page, of the same host only: the session carries secrets."""
         link = _at(answer, self._options["next"]) if self._options.get("next") else None
-        if link in (None, _ABSENT, ""):
+        if link in (None, ABSENT, ""):
             return None
         if not isinstance(link, str):
             raise RefusedError(
-                f"{_shown(url)}: {self._options['next']} must be a link, not {_sort(link)}"
+                f"{shown(url)}: {self._options['next']} must be a link, not {_sort(link)}"
             )
         following = urljoin(url, link)
         if _origin(following) != _origin(base):
             raise RefusedError(
-                f"{_shown(url)}: the next page is on another host, which is not asked"
+                f"{shown(url)}: the next page is on another host, which is not asked"
             )
         return following
 
@@ -121,38 +102,34 @@ def _answer(session: requests.Session, url: str) -> Any:
                 body += chunk
                 if len(body) > MAX_BYTES:
                     raise RefusedError(
-                        f"{_shown(url)}: answers more than {MAX_BYTES:,} bytes: use pages"
+                        f"{shown(url)}: answers more than {MAX_BYTES:,} bytes: use pages"
                     )
     except requests.RequestException as error:
         # Its text may hold the address of a proxy, with a password in it.
         raise UnreachableError(
-            f"{_shown(url)}: could not be asked: {type(error).__name__}"
+            f"{shown(url)}: could not be asked: {type(error).__name__}"
         ) from error
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise RefusedError(
-            f"{_shown(url)}: the answer is not JSON: correct path or connection"
+            f"{shown(url)}: the answer is not JSON: correct path or connection"
         ) from error
 
 
 def _check(status: int, url: str) -> None:
     if status in _NO_ENTRY:
         raise UnreachableError(
-            f"{_shown(url)}: status {status}: mend login, password or extra in Airflow"
+            f"{shown(url)}: status {status}: mend login, password or extra in Airflow"
         )
     if status == _TOO_MANY or status >= _SERVER_ERROR:
-        raise UnreachableError(f"{_shown(url)}: status {status}")
+        raise UnreachableError(f"{shown(url)}: status {status}")
     if status in _REDIRECTS:
         raise RefusedError(
-            f"{_shown(url)}: redirects, which is not followed: correct the connection"
+            f"{shown(url)}: redirects, which is not followed: correct the connection"
         )
     if status != _OK:
-        raise RefusedError(f"{_shown(url)}: status {status}: correct path or connection")
-
-
-def _join(base: str, path: str) -> str:
-    return f"{base.rstrip('/')}/{path.lstrip('/')}"
+        raise RefusedError(f"{shown(url)}: status {status}: correct path or connection")
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -160,22 +137,8 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _shown(url: str) -> str:
-    """Give an address as it may be told: user, password and query can be secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def _at(value: Any, pointer: str | None) -> Any:
-    """Follow a path such as ``metadata.name`` or ``items.0``; gives _ABSENT off the path."""
-    for part in pointer.split(".") if pointer else ():
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return _ABSENT
-    return value
+    return at(value, parts_of(pointer))
 
 
 def _text(item: Any, pointer: str, where: str) -> str:
@@ -186,7 +149,7 @@ def _text(item: Any, pointer: str, where: str) -> str:
 
 
 def _sort(value: Any) -> str:
-    if value is _ABSENT:
+    if value is ABSENT:
         return "absent"
     if value is None:
         return "null"

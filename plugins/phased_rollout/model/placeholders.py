@@ -13,8 +13,10 @@ TARGETS = "targets"
 
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 _STRING = re.compile(
-    r"""(?P<regex>[=!]~)?\s*(?P<whole>(?P<quote>["'])(?:\\.|(?!(?P=quote))[^\\])*(?P=quote)|`[^`]*`)""",
-    re.DOTALL,
+    r"""(?P<comment>\#[^\n]*)
+      | (?P<regex>[=!]~)?\s*
+        (?P<whole>(?P<quote>["'])(?:\\.|(?!(?P=quote))[^\\])*(?P=quote) | `[^`]*`)""",
+    re.DOTALL | re.VERBOSE,
 )
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
@@ -39,9 +41,11 @@ def filled(text: str, target: Target, *, quote: Callable[[str], str] = str) -> s
 
 def promql_problem(query: str) -> str:
     """Say why a query's placeholders could not be filled safely; nothing when they can."""
-    if keys_in(_STRING.sub("", query)):
+    if keys_in(_STRING.sub('""', query)):
         return "has a placeholder outside of quotes: write it as a label's value, in double quotes"
     for match in _STRING.finditer(query):
+        if match["comment"]:
+            continue
         if match["whole"].startswith("`") and keys_in(match["whole"]):
             return "has a placeholder in backticks, where nothing can be escaped: use double quotes"
         if TARGETS in keys_in(match["whole"]) and not match["regex"]:
@@ -56,6 +60,9 @@ def promql(query: str, values: Mapping[str, str | list[str]]) -> str:
     """
 
     def string(match: re.Match[str]) -> str:
+        if match["comment"]:
+            return ""
+
         def value(place: re.Match[str]) -> str:
             given = values[place[1]]
             listed = given if isinstance(given, list) else [given]
