@@ -1,4 +1,4 @@
-"""What happens to rollouts whose metrics are judged: they worsen, a shock hits all, they fall silent."""
+"""What happens to rollouts whose metrics are judged: harm, a shock to all, silence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEST: dict[str, Any] = {
     "gate": "health",
     "soak": f"{SOAK}s",
     "signals": [
-        {"kind": "cloudwatch_metrics", "role": "phased-rollout", "metrics": [METRIC]},
+        {"kind": "cloudwatch_metrics", "role": "reader", "metrics": [METRIC]},
     ],
     "on_inconclusive": {"settle": "20s", "hold_for": "40s", "then": "ask"},
     "approval": {"approvers": ["approver"]},
@@ -112,8 +112,8 @@ def silent(world: World, scenario: Scenario) -> Judged:
     Fleet.with_history(world, scenario)
     run_id = world.trigger(scenario)
     world.answer(scenario, run_id, "test.gate", "Approve", timeout=700)
-    found = world.operator.hitl(scenario.name, run_id)
-    asked = next(str(one["body"]) for one in found if one["task_instance"]["task_id"] == "test.gate")
+    found = world.operator.approvals(scenario.name, run_id)
+    asked = next(str(o["body"]) for o in found if o["task_instance"]["task_id"] == "test.gate")
     return Judged(run_id, world.wait_for_end(scenario, run_id), asked)
 
 

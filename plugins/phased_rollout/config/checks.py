@@ -25,6 +25,7 @@ from phased_rollout.config.policies import (
 from phased_rollout.config.problems import Path, Problems, in_words
 from phased_rollout.config.windows import endless
 from phased_rollout.model.definition import Config, Definition, GateKind, Waves
+from phased_rollout.model.inconclusive import Then
 from phased_rollout.model.outlook import outlooks
 from phased_rollout.model.targets import MAX_WAVES
 
@@ -267,8 +268,13 @@ class _Checks:
         if GateKind.HEALTH in kinds and not signals:
             what = "judges health, but no signals are set here or in the rollout: add one"
             self._add(what, (*path, "gate"))
-        if "approval" in channel and not asks_for_approval(kinds):
-            what = "the gate asks for no approval: add approval to gate, or remove this"
+        then = _first(mapping(level.get("on_inconclusive")).get("then") for level in levels)
+        if (
+            "approval" in channel
+            and then in (Then.FAIL, Then.HOLD)
+            and not asks_for_approval(kinds)
+        ):
+            what = "nobody is ever asked: add approval to gate, or remove this"
             self._add(what, (*path, "approval"))
 
     def _line(self, path: Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from phased_rollout.judge.attainability import Attainable, attainability
-from phased_rollout.judge.rules import ALPHA, MIN_EFFECT_SD
+from phased_rollout.judge.rules import ALPHA, MIN_EFFECT_SD, MIN_POINTS
 from phased_rollout.model.definition import Channel, Definition, GateKind
 from phased_rollout.model.metric import Metric, judged
 
@@ -77,5 +77,6 @@ def outlooks(definition: Definition, *, bypassed: Collection[str] = ()) -> Itera
                 metrics=len(metrics),
                 min_effect_sd=least,
                 interval=timedelta(seconds=metric.period),
+                min_points=MIN_POINTS if metric.min_points is None else metric.min_points,
             )
             yield Outlook(channel, metric, len(channel.targets), sum(others), found)

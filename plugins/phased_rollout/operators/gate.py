@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowFailException
+
+from phased_rollout.model.decision import Verdict, judge
 from phased_rollout.model.definition import Channel, OnFailure
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import shown
@@ -14,6 +17,7 @@ from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.approval import RecordedApproval, given, last_of
 from phased_rollout.operators.base import now
 from phased_rollout.rollout import Rollout
+from phased_rollout.triggers.watch import Watch, keep
 
 _JUDGED = (Kind.HEALTHY, Kind.INCONCLUSIVE)
 
@@ -83,12 +87,22 @@ class ApprovalGate(RecordedApproval):
         return how_to_retry(rollout.plan, task=f"{self.channel}.health")
 
     def count(self, context: Any, event: Any) -> Any:
-        """Record the approval and the graduation."""
+        """Record the approval and the graduation, unless harm has shown since it was asked for."""
         user, rollout = self.yes(context, event), self.rollout(context)
         if user is None:
             return None
+        self._look_again(rollout)
         rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
         return self._graduate(rollout, context)
+
+    def _look_again(self, rollout: Rollout) -> None:
+        """Fail on harm: a person may have taken days to answer, and saw what was known before."""
+        observations = Watch.of(rollout, self.channel).look(now())
+        decision = judge(observations)
+        if decision.verdict is Verdict.ROLL_BACK:
+            keep(rollout.records, observations, channel=self.channel, at=now())
+            what = f"harm in {self.channel} while its approval was awaited: {decision.reason}"
+            raise AirflowFailException(f"{what}\n{self.again(rollout)}")
 
     def _graduate(self, rollout: Rollout, context: Any) -> str:
         user = rollout.records.details(Kind.APPROVED, channel=self.channel)[-1]["user"]

@@ -19,6 +19,7 @@ from phased_rollout.model.definition import Approval, RollbackScope
 from phased_rollout.model.guards import channels_to_restore
 from phased_rollout.model.inconclusive import OnInconclusive, Then
 from phased_rollout.model.ledger import Kind
+from phased_rollout.model.target_state import Artifact
 from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.records import RolloutRecords
 from phased_rollout.sensors.health import HealthSensor
@@ -173,6 +174,19 @@ def test_the_yes_to_other_evidence_does_not_count(
         gate().execute_complete(ASKING, answer("alice"))
     assert "what alice approved has changed since it was shown" in questions[1]["body"]
     assert not records.ledger().happened(Kind.GRADUATED, channel="test")
+
+
+def test_harm_that_shows_while_an_approval_is_awaited_is_not_let_through(
+    world: Any, metrics: FakeMetrics, substrate: FakeSubstrate, questions: list[dict[str, Any]]
+) -> None:
+    records, _ = world(gate="health+approval")
+    records.add(Kind.HEALTHY, at=datetime.now(UTC), channel="test", reason="fine", lines=[])
+    with pytest.raises(TaskAwaitingInput):
+        gate().execute(ASKING)
+    substrate.running["test-2"] = Artifact("by hand", {})
+    with pytest.raises(AirflowFailException, match="while its approval was awaited: test-2: statu"):
+        gate().execute_complete(ASKING, answer("alice"))
+    assert not records.ledger().happened(Kind.APPROVED, channel="test")
 
 
 def test_without_a_judgement_that_asks_a_gate_lets_the_channel_pass(
