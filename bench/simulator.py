@@ -51,9 +51,8 @@ class Scene:
         changed = np.arange(count) < self.changed
         values = noise(random, count, length)
         if self.noisy:
-            values[0] *= np.repeat(random.choice([1, 5], length // 30 + 1, p=[0.9, 0.1]), 30)[
-                :length
-            ]
+            bursts = random.choice([1, 5], length // 30 + 1, p=[0.9, 0.1])
+            values[0] *= np.repeat(bursts, 30)[:length]
         values += self._rhythm(random, times, changed)
         soak = times >= START
         values[:, soak] += self.shock * random.uniform(0.7, 1.3, (count, 1))
@@ -73,10 +72,8 @@ class Scene:
 
     def _rhythm(self, random: np.random.Generator, times: Array, changed: Array) -> Array:
         """Days and weeks: a wave, less at weekends; not the same from day to day nor everywhere."""
-        shift = np.where(changed, self.phase, 0.0)[:, None] + random.normal(
-            0, 0.3, (len(changed), 1)
-        )
-        hours = times[None, :] / 3600 - shift
+        shift = np.where(changed, self.phase, 0.0) + random.normal(0, 0.3, len(changed))
+        hours = times[None, :] / 3600 - shift[:, None]
         day = (hours // 24).astype(int)
         size = random.lognormal(0, 0.15, day.max() - day.min() + 1)[day - day.min()]
         size *= np.where(day % 7 < 2, 0.7, 1.0)  # noqa: PLR2004 - two days of each week

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from phased_rollout import changes, config, sources
-from phased_rollout.cli import evidence
+from phased_rollout.cli import evidence, judging
 from phased_rollout.cli.planned import plan_as_json
 from phased_rollout.cli.tables import Json, write, write_held, write_plan
 from phased_rollout.cli.validated import judgeable, lint, notifiers
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="AGE", type=_age, default="30d", help="such as 36h or 90d (default: 30d)"
     )
     report.set_defaults(run=_report)
+    judging.add_commands(commands, _age)
     return parser
 
 

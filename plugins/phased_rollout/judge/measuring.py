@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,14 +11,13 @@ import numpy as np
 from phased_rollout.judge import nulls
 from phased_rollout.judge.case import Array, Flags, Group, Metric
 from phased_rollout.judge.nulls import Test
-from phased_rollout.judge.rules import MIN_DAYS, MIN_WINDOWS, Choice, Rule, choose
+from phased_rollout.judge.rules import MIN_DAYS, MIN_WINDOWS, POWER, Choice, Rule, choose
 from phased_rollout.judge.tails import t_quantile
 from phased_rollout.judge.windows import Moves, Span, moves_of
 
-POWER = 0.8
-"""An effect is called visible when it is found in so many cases."""
 _MOVED = 0.01
 """Controls that moved themselves: p of either side at most this."""
+_MOST_EARLIER = 200
 _UNLIKE = 0.1
 """Share of earlier windows in which alike groups may differ."""
 
@@ -60,7 +59,7 @@ class Measured:
 
 
 def measure(
-    metric: Metric, span: Span, *, alpha: float, level: float, missing: set[str]
+    metric: Metric, span: Span, *, alpha: float, level: float, missing: Collection[str] = ()
 ) -> Measured:
     """Measure one metric over the part of the soak that is judged.
 
@@ -77,7 +76,7 @@ def measure(
     blocked = bool(doubts[len(silent) :]) or gone * 2 > declared.sum()
     kept = _only(moves, usable)
     mads = nulls.in_mads(kept.moves)
-    difference = nulls.difference(mads, kept.changed)
+    difference = nulls.difference(mads, kept.changed, nulls.WIDE_CLIP)
     choice = choose(
         changed=int(kept.changed.sum()),
         controls=int((~kept.changed).sum()),
@@ -108,7 +107,7 @@ def _only(moves: Moves, rows: Flags) -> Moves:
     )
 
 
-def _silences(moves: Moves, missing: set[str]) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
+def _silences(moves: Moves, missing: Collection[str]) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
     changed = dict(zip(moves.names, moves.changed, strict=True))
     why = dict.fromkeys(missing, "no series") | moves.silent
     quiet = {name: text for name, text in sorted(why.items()) if changed.get(name, True)}
@@ -177,7 +176,8 @@ def _over_time(found: Measured, mads: Array, difference: Array, span: Span) -> M
     if not controls.any():
         caveat = "without controls a shock to the whole fleet cannot be told from harm"
         return replace(found, notes=(*found.notes, caveat))
-    alone = nulls.difference(mads[controls], np.ones(int(controls.sum()), dtype=bool))
+    few = np.ones(int(controls.sum()), dtype=bool)
+    alone = nulls.difference(mads[controls], few, nulls.WIDE_CLIP)
     if not _MOVED < test(alone, span).p < 1 - _MOVED:
         doubt = Doubt(
             "the controls moved too, and they are too few to tell a shock to the fleet from harm",
@@ -223,5 +223,5 @@ def _as_it_is(values: Array, column: int) -> Array:
 def _earlier(difference: Array, span: Span) -> list[int]:
     """Choose windows of the past for the check: apart from each other where there are enough."""
     past = np.flatnonzero(np.isfinite(difference[1:])) + 1
-    most = min(max(int(nulls.separate_in(difference, span)), MIN_WINDOWS), 2 * MIN_WINDOWS)
+    most = min(max(int(nulls.separate_in(difference, span)), MIN_WINDOWS), _MOST_EARLIER)
     return [int(past[at]) for at in np.unique(np.linspace(0, len(past) - 1, most).astype(int))]

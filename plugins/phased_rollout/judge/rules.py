@@ -12,6 +12,8 @@ MIN_POINTS = 50
 MIN_EXPOSURE = 100.0
 MAX_METRICS = 8
 LOOKS = 6
+POWER = 0.8
+"""An effect is called visible when it is found in so many cases."""
 
 STEP = 15 * 60.0
 """Seconds between the starts of two windows of the past; a day is a whole number of them."""
@@ -89,7 +91,7 @@ def choose(
     rule = None
     if windows < MIN_WINDOWS or not changed:
         reason = f"the past holds {windows} windows as long as this one, of {MIN_WINDOWS} needed"
-        return Choice(rule, reason=reason, needs=_more_history(windows))
+        return Choice(rule, reason=reason, needs="more history before the soak, or a shorter soak")
     floor, cap = 0.0, 1.0
     if days >= MIN_DAYS and controls and one <= LOOSER * alpha:
         rule, cap = Rule.BOTH, alpha if one <= alpha else LOOSER * alpha
@@ -107,11 +109,6 @@ def choose(
         f"{ways_of(changed, controls)} ways to choose the changed targets are too few"
     )
     return Choice(rule, reason=reason, needs=f"{MIN_DAYS + 1} days of history, or a shorter soak")
-
-
-def _more_history(windows: int) -> str:
-    hours = (MIN_WINDOWS - windows) * STEP / 3600
-    return f"about {hours:.0f} h more of history before the soak, or a shorter soak"
 
 
 def spending(*, alpha: float, look: int, floor: float) -> float | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phased_rollout.judge.case import Array, Flags, Group, Metric, Series, Worse
 from phased_rollout.judge.rules import DAY, MIN_PRE, STEP
@@ -61,12 +61,10 @@ class Moves:
 
 def moves_of(metric: Metric, span: Span) -> Moves:
     """Measure all series of a metric."""
-    count, size = len(metric.series), _columns(metric, span)
-    moves, points = np.full((count, size), np.nan), np.zeros(count)
-    late = np.zeros(count, dtype=bool)
-    for rows, times, values in _blocks(metric.series, span):
-        moves[rows], points[rows] = _means(times, values, span, size)
-        late[rows] = _ends_early(times, values, span)
+    times, values = _table(metric.series, span)
+    values = _in_sd(values, times < span.start)
+    moves, points = _means(times, values, span)
+    late = _ends_early(times, values, span)
     moves[late, 0] = np.nan
     if metric.worse is Worse.LOWER:
         moves = -moves
@@ -83,116 +81,109 @@ def moves_of(metric: Metric, span: Span) -> Moves:
     )
 
 
-def _columns(metric: Metric, span: Span) -> int:
-    first = min((float(s.times.min()) for s in metric.series if len(s.times)), default=span.start)
-    past = min(span.start - span.pre - first, _MOST_HISTORY)
-    return 1 + max(int(past // STEP), 0)
-
-
-def _blocks(series: tuple[Series, ...], span: Span) -> list[tuple[list[int], Array, Array]]:
-    """Put series with the same times together: (rows, times, values as rows x times)."""
-    rows: dict[bytes, list[Array]] = defaultdict(list)
-    kept: dict[bytes, tuple[Array, list[int]]] = {}
-    for row, each in enumerate(series):
-        times, values = _in_order(each.times, each.values, span)
-        if len(times):
-            key = times.tobytes()
-            rows[key].append(values)
-            kept.setdefault(key, (times, []))[1].append(row)
-    return [
-        (numbers, times, _in_sd(times, np.array(rows[key]), span))
-        for key, (times, numbers) in kept.items()
-    ]
+def _table(series: tuple[Series, ...], span: Span) -> tuple[Array, Array]:
+    """Put series side by side, targets x points; what is left of a row is at the end of time."""
+    ordered = [_in_order(each.times, each.values, span) for each in series]
+    width = max((len(times) for times, _ in ordered), default=0)
+    table = np.full((2, len(series), width), np.nan)
+    table[0] = np.inf
+    for row, (times, values) in enumerate(ordered):
+        table[0, row, : len(times)], table[1, row, : len(times)] = times, values
+    table[1][~np.isfinite(table[1])] = np.nan
+    return table[0], table[1]
 
 
 def _in_order(times: Array, values: Array, span: Span) -> tuple[Array, Array]:
-    """Sort by time, leave out what is beyond the window, average what has the same time."""
-    if (len(times) and times[-1] >= span.end) or not np.all(times[1:] > times[:-1]):
-        inside = times < span.end
+    """Sort by time, leave out what no window needs, average what has the same time."""
+    first = span.start - span.pre - _MOST_HISTORY
+    if not len(times):
+        return times, values
+    rising = bool((times[1:] > times[:-1]).all())
+    if not rising or times[-1] >= span.end or times[0] < first:
+        inside = (first <= times) & (times < span.end)
         times, values = times[inside], values[inside]
-        order = np.argsort(times, kind="stable")
-        times, values = times[order], values[order]
-    if not np.all(times[1:] > times[:-1]):
+    if not rising:
         known = np.isfinite(values)
         times, at = np.unique(times, return_inverse=True)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             sums = np.bincount(at[known], weights=values[known], minlength=len(times))
             values = sums / np.bincount(at[known], minlength=len(times))
     return times, values
 
 
-def _in_sd(times: Array, values: Array, span: Span) -> Array:
+def _in_sd(values: Array, past: Flags) -> Array:
     """Express each row in standard deviations from the median of its past, robustly.
 
     Where most of the past is one value its plain standard deviation serves; where all of it is, any
     other value is ``FAR`` away. Huge values end there too, so that sums lose no digits.
     """
-    values = np.where(np.isfinite(values), values, np.nan)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(values), axis=1, initial=0.0))
     values = np.ldexp(values, -np.frexp(largest)[1][:, None] - 2)  # by a power of 2: exactly
-    past = values[:, : max(int(np.searchsorted(times, span.start)), 1)]
-    low, middle, high = _quartiles(past)
+    before = np.where(past, values, np.nan)
+    low, middle, high = _quartiles(before)
     values -= middle[:, None]
-    past = values[:, : past.shape[1]]
-    plain = np.sqrt(mean(past * past))
-    sd = np.where(high > low, (high - low) / _IQR_OF_SD, plain)
-    sd = np.where(sd > _ROUNDING * np.abs(middle), sd, 0.0)
+    before -= middle[:, None]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        values = np.where(values == 0, 0.0, values / sd[:, None])
-    return np.clip(values, -FAR, FAR)
+        plain = np.sqrt(np.nansum(before * before, axis=1) / np.isfinite(before).sum(axis=1))
+        sd = np.where(high > low, (high - low) / _IQR_OF_SD, np.nan_to_num(plain))
+        sd = np.where(sd > _ROUNDING * np.abs(middle), sd, 0.0)[:, None]
+        values = np.divide(values, sd, out=np.zeros_like(values), where=values != 0)
+    return np.clip(values, -FAR, FAR, out=values)
 
 
-def _quartiles(past: Array) -> tuple[Array, Array, Array]:
-    size = past.shape[1]
-    at = [size // 4, size // 2, (3 * size) // 4]
-    if np.isnan(past).any():
-        ordered, known = np.sort(past, axis=1), np.isfinite(past).sum(axis=1)
-        places = [np.maximum((known * k) // 4, 0) for k in (1, 2, 3)]
-        low, middle, high = (
-            np.nan_to_num(np.take_along_axis(ordered, place[:, None], 1)[:, 0]) for place in places
-        )
-    else:
-        parts = np.partition(past, at, axis=1)
-        low, middle, high = (parts[:, place] for place in at)
-    return low, middle, high
+def _quartiles(past: Array) -> list[Array]:
+    """Give the lower quartile, median and upper quartile of each row; 0 where it is empty."""
+    if not past.shape[1]:
+        return [np.zeros(len(past))] * 3
+    ordered, known = np.sort(past, axis=1), np.isfinite(past).sum(axis=1)  # NaN go last
+    places = [np.minimum(known * k // 4, np.maximum(known - 1, 0)) for k in (1, 2, 3)]
+    rows = np.arange(len(past))
+    return [np.nan_to_num(ordered[rows, place]) for place in places]
 
 
-def _means(times: Array, values: Array, span: Span, size: int) -> tuple[Array, Array]:
-    starts = span.start - STEP * np.arange(size)
-    edges = [np.searchsorted(times, starts + by) for by in (-span.pre, 0.0, span.length)]
+def _means(times: Array, values: Array, span: Span) -> tuple[Array, Array]:
+    """Give all windows' moves, NaN where one holds too few points, and the points in the soak."""
+    first = float(times.min()) if times.size else span.start
+    past = min(span.start - span.pre - first, _MOST_HISTORY)
+    starts = span.start - STEP * np.arange(1 + max(int(past // STEP), 0))
+    edges = np.stack([starts - span.pre, starts, starts + span.length])
+    at = _places(times, edges)
     known = np.isfinite(values)
-    sums, counts = _running(np.where(known, values, 0)), _running(known)
+    sums = np.diff(_up_to(np.where(known, values, 0.0), at), axis=1)
+    counts = np.diff(_up_to(known, at), axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        within = counts[:, edges[2]] - counts[:, edges[1]]
-        before = counts[:, edges[1]] - counts[:, edges[0]]
-        moves = (sums[:, edges[2]] - sums[:, edges[1]]) / within
-        moves -= (sums[:, edges[1]] - sums[:, edges[0]]) / before
+        means = sums / counts
     first_past = math.ceil(span.length / STEP)
-    moves[:, 1:first_past] = np.nan
-    for counted in (within, before):
-        usual = _usual(counted[:, first_past:])
-        moves[counted < np.maximum(_ENOUGH * usual, 1)[:, None]] = np.nan
-    return moves, within[:, 0]
+    usual = median(np.where(counts > 0, counts, np.nan)[:, :, first_past:])
+    enough = np.maximum(_ENOUGH * np.nan_to_num(usual), 1)[:, :, None]
+    means[counts < enough] = np.nan
+    means[:, :, 1:first_past] = np.nan
+    moves: Array = means[:, 1] - means[:, 0]
+    return moves, counts[:, 1, 0]
 
 
-def _running(values: Array | Flags) -> Array:
+def _places(times: Array, edges: Array) -> NDArray[np.intp]:
+    """Give the place of each edge in each row of times: rows, or 1 for all, x edges."""
+    if len(times) and (times == times[0]).all():
+        return np.searchsorted(times[0], edges)[None]
+    places = [np.searchsorted(row, edges) for row in times]
+    return np.stack(places) if places else np.zeros((0, *edges.shape), dtype=np.intp)
+
+
+def _up_to(values: Array | Flags, at: NDArray[np.intp]) -> Array:
+    """Sum each row up to some places in it."""
     total = np.zeros((values.shape[0], values.shape[1] + 1))
     np.cumsum(values, axis=1, out=total[:, 1:])
-    return total
-
-
-def _usual(counts: Array) -> Array:
-    """Give the median count of the windows that hold any point; 0 where none does."""
-    if not counts.size:
-        return np.zeros(len(counts))
-    return np.nan_to_num(median(np.where(counts > 0, counts, np.nan)))
+    if len(at) == 1:
+        return total[:, at[0]]
+    flat = at.reshape(len(at), math.prod(at.shape[1:]))
+    return np.take_along_axis(total, flat, 1).reshape(at.shape)
 
 
 def _ends_early(times: Array, values: Array, span: Span) -> Flags:
     """Say which rows had points, one a quarter at least, but none in the last quarter."""
-    inside, last = np.searchsorted(times, [span.start, span.end - span.length / 4])
-    known = np.isfinite(values)
-    counted, late = known[:, inside:].sum(axis=1), known[:, last:].sum(axis=1)
+    soak = np.isfinite(values) & (times >= span.start)
+    counted, late = soak.sum(axis=1), (soak & (times >= span.end - span.length / 4)).sum(axis=1)
     result: Flags = (counted >= 4) & (late == 0)  # noqa: PLR2004 - quarters
     return result
 
@@ -217,6 +208,8 @@ def mean(values: Array) -> Array:
 
 def median(values: Array) -> Array:
     """Give the median along the last axis without NaN; NaN where nothing is left, silently."""
+    if not values.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)
     ordered = np.sort(values, axis=-1)  # NaN go last
     count = np.isfinite(values).sum(axis=-1)
     low, high = np.maximum(count - 1, 0) // 2, count // 2
