@@ -83,6 +83,10 @@ test-kubernetes: $(STAMP) ## Run the contract suite on a real cluster: KUBECONFI
 test-fast: lint ## The same without the tests that start Airflow
 	@$(BIN)/python -m pytest -ra -m 'not integration and not browser and not faults' $(ARGS)
 
+.PHONY: bench-health
+bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes the table of docs/health.md: [RUNS=100]
+	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types
 	@$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from phased_rollout.judge.case import Array, Case, Group, Metric, Series, Worse
+from phased_rollout.judge.case import Array, Case, Flags, Group, Metric, Series, Worse
 
 MINUTE = 60
 DAY_MINUTES = 1440
@@ -28,7 +28,7 @@ class Scene:
     changed: int
     controls: int
     soak: int = 60
-    days: float = 13
+    days: float = 8
     kind: Literal["gauge", "counter"] = "gauge"
     rhythm: float = 1.0
     phase: float = 0.0
@@ -37,7 +37,6 @@ class Scene:
     gaps: float = 0.0
     noisy: bool = False
     metrics: int = 1
-    worst: bool = False
 
     def case(self, random: np.random.Generator) -> Case:
         """Make one fleet's series."""
@@ -70,7 +69,7 @@ class Scene:
         )
         return Metric(name, Worse.HIGHER, series)
 
-    def _rhythm(self, random: np.random.Generator, times: Array, changed: Array) -> Array:
+    def _rhythm(self, random: np.random.Generator, times: Array, changed: Flags) -> Array:
         """Days and weeks: a wave, less at weekends; not the same from day to day nor everywhere."""
         shift = np.where(changed, self.phase, 0.0) + random.normal(0, 0.3, len(changed))
         hours = times[None, :] / 3600 - shift[:, None]
@@ -102,10 +101,10 @@ def _autocorrelated(random: np.random.Generator, count: int, length: int, minute
     return result
 
 
-def _missing(random: np.random.Generator, shape: tuple[int, ...], share: float) -> Array:
+def _missing(random: np.random.Generator, shape: tuple[int, ...], share: float) -> Flags:
     """Choose points that are missing, half of them singly and half in runs of ten."""
     begins = random.random(shape) < share / 20
-    runs = np.cumsum(begins, axis=1)
+    runs = np.cumsum(begins, axis=1, dtype=int)
     runs[:, 10:] -= runs[:, :-10].copy()
-    result: Array = (runs > 0) | (random.random(shape) < share / 2)
+    result: Flags = (runs > 0) | (random.random(shape) < share / 2)
     return result

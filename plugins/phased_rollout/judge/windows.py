@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phased_rollout.judge.case import Array, Flags, Group, Metric, Series, Worse
-from phased_rollout.judge.rules import DAY, MIN_PRE, STEP
+from phased_rollout.judge.rules import DAY, MIN_PRE, MIN_WINDOWS, STEP
 
 _MOST_HISTORY = 28 * DAY
 _ENOUGH = 0.5  # of the points that such a window usually has
@@ -66,6 +66,7 @@ def moves_of(metric: Metric, span: Span) -> Moves:
     moves, points = _means(times, values, span)
     late = _ends_early(times, values, span)
     moves[late, 0] = np.nan
+    moves[np.isfinite(moves[:, 1:]).sum(axis=1) < MIN_WINDOWS, 0] = np.nan
     if metric.worse is Worse.LOWER:
         moves = -moves
     return Moves(
@@ -193,8 +194,8 @@ def _why_silent(points: float, moves: Array, *, ends_early: bool) -> str:
         return "no point in the soak"
     if ends_early:
         return "no point in the last quarter of what is judged"
-    if not np.isfinite(moves).any():
-        return "too few points before the soak"
+    if (windows := int(np.isfinite(moves[1:]).sum())) < MIN_WINDOWS:
+        return f"its past holds {windows} windows as long as this one, of {MIN_WINDOWS} needed"
     return f"{points:.0f} points in the soak, less than half of what such a window usually has"
 
 

@@ -172,7 +172,7 @@ def test_too_little_traffic_holds() -> None:
     ("days", "minutes", "why"),
     [
         (0.1, 60, "the past holds 0 windows"),
-        (0.25, 60, "the past holds"),
+        (0.25, 60, "its past holds 9 windows as long as this one, of 20 needed"),
         (1, 240, "earlier days"),
         (2, 3000, "the past holds 0 windows"),
     ],
@@ -182,6 +182,24 @@ def test_a_short_history_holds_and_says_what_is_needed(days: float, minutes: int
     assert found.verdict is Verdict.INCONCLUSIVE
     assert why in found.reason
     assert found.metrics[0].needs
+
+
+@pytest.mark.parametrize("target", ["changed-1", "control-4"])
+def test_a_target_too_young_to_know_how_it_varies_is_not_judged(target: str) -> None:
+    def young(series: Series) -> Series:
+        recent = series.times >= START - 5 * HOUR
+        if series.target != target:
+            return series
+        return replace(series, times=series.times[recent], values=series.values[recent])
+
+    found = judge(with_series(case_of(), young))
+    why = f"{target}: its past holds 12 windows as long as this one, of 20 needed"
+    if target == "control-4":
+        assert found.verdict is Verdict.PASS
+        assert found.metrics[0].notes == (f"left out of the controls: {why}",)
+    else:
+        assert found.verdict is Verdict.INCONCLUSIVE
+        assert why in found.reason
 
 
 def test_no_series_no_changed_target_and_no_metric_hold() -> None:

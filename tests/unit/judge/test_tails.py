@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
+import numpy as np
 import pytest
 
 from phased_rollout.judge.rules import spending
@@ -33,10 +36,14 @@ def test_endless_and_unknown_statistics_have_a_tail_too() -> None:
 
 
 def test_six_looks_spend_alpha_and_no_more() -> None:
-    parts = [spending(alpha=0.01, look=look, floor=0.0) or 0.0 for look in range(1, 7)]
-    assert sum(parts) == pytest.approx(0.01)
-    assert parts[0] == pytest.approx(0.01 / 216)
-    assert parts == sorted(parts)
+    """Brownian motion that crosses at no look but by chance, over a million walks."""
+    levels = [spending(alpha=0.01, look=look, floor=0.0) or 0.0 for look in range(1, 7)]
+    walks = np.random.default_rng(1).standard_normal((1_000_000, 6)).cumsum(axis=1)
+    bounds = [NormalDist().inv_cdf(1 - level) for level in levels]
+    crossed = walks / np.sqrt(np.arange(1, 7)) >= bounds
+    for look in range(1, 7):
+        assert crossed[:, :look].any(axis=1).mean() <= 0.01 * (look / 6) ** 3 + 0.0003
+    assert crossed.any(axis=1).mean() > 0.0085
 
 
 @pytest.mark.parametrize(
