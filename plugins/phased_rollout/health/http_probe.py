@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from phased_rollout.errors import ConfigError, RolloutError, UnreachableError
 from phased_rollout.http_access import join, session_of, shown
@@ -99,7 +100,7 @@ class HttpProbe:
                 took = time.monotonic() - begun
         except requests.exceptions.ReadTimeout as error:
             raise _FailedError(f"no answer within {timeout:g} s") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             # Its text may hold the address of a proxy, with a password in it.
             if _answered(error):
                 raise _FailedError(_cause(error)) from error
@@ -147,10 +148,9 @@ def _filled(text: str, target: Target) -> str:
 def _body(response: requests.Response, *, deadline: float) -> bytes:
     """Read the beginning of the answer, and not for ever, however slowly it comes."""
     body = b""
-    for chunk in response.iter_content(8_192):
-        body += chunk
-        if len(body) > MAX_BYTES:
-            break
+    # Not iter_content, which waits for a whole chunk, and with each byte that comes for longer.
+    while len(body) < MAX_BYTES and (piece := response.raw.read1(65_536, decode_content=True)):
+        body += piece
         if time.monotonic() > deadline:
             raise _FailedError("the answer did not end in time")
     return body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import socket
 import struct
@@ -45,10 +47,28 @@ class Answering(BaseHTTPRequestHandler):
             self.connection.close()
         elif answer == "hang":
             self.server.stopping.wait(20)
+        elif answer == "drip":
+            self._drip()
+        elif answer == "chunks":
+            body = gzip.compress(b"so ready")
+            parts = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (body[:9], body[9:], b""))
+            head = (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
+            )
+            self.wfile.write(head + parts)
+        elif answer == "cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+            self.close_connection = True
         elif answer == "close":
             self.close_connection = True
         else:
             self._answer(*answer)
+
+    def _drip(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not self.server.stopping.wait(0.05):
+                self.wfile.write(b"x")
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -101,6 +121,8 @@ def test_a_good_answer_is_ok_at_the_first_try(server: Server) -> None:
         ((200, b"<html>"), {"json": {"/a": 1}}, "the answer is not JSON"),
         ((200, b"{}"), {"max_latency": 0.0}, "longer than 0 s"),
         ("hang", {"timeout": 0.2}, "no answer within 0.2 s"),
+        ("drip", {"timeout": 0.3, "contains": "y"}, "the answer did not end in time"),
+        ("cut", {"contains": "y"}, "IncompleteRead"),
         ("reset", {}, "ConnectionResetError"),
         ("close", {}, "RemoteDisconnected"),
     ],
@@ -127,6 +149,7 @@ def test_one_bad_answer_is_ridden_out(server: Server) -> None:
     [
         ((204, b""), {"status": [204]}),
         ((200, b"so ready"), {"contains": "ready"}),
+        ("chunks", {"contains": "ready"}),
         ((200, b'{"a~b": [{"c/d": false}]}'), {"json": {"/a~0b/0/c~1d": False}}),
         ((200, b"x" * 3_000_000), {"contains": "x", "max_latency": 10.0}),
     ],
