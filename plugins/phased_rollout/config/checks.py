@@ -13,6 +13,7 @@ from typing import Any
 
 from phased_rollout.config import clusters, metric_checks
 from phased_rollout.config.document import Document
+from phased_rollout.config.gates import vain_gates
 from phased_rollout.config.policies import (
     Policies,
     Problem,
@@ -24,9 +25,8 @@ from phased_rollout.config.policies import (
 )
 from phased_rollout.config.problems import Path, Problems, in_words
 from phased_rollout.config.windows import endless
-from phased_rollout.model.definition import Config, Definition, GateKind, Waves
+from phased_rollout.model.definition import Config, GateKind, Waves
 from phased_rollout.model.inconclusive import Then
-from phased_rollout.model.outlook import outlooks
 from phased_rollout.model.targets import MAX_WAVES
 
 MAX_BUCKET = 63
@@ -52,27 +52,10 @@ def check_built(config: Config, document: Document, problems: Problems) -> None:
     checks.note(endless(config))
     checks.note(metric_checks.resolved(config, document))
     for name, definition in config.definitions.items():
-        checks.note(_vain_gates(definition))
+        checks.note(vain_gates(definition))
         if definition.stuck_after and definition.stuck_after <= definition.longest_soak:
             what = f"the soaks alone take {definition.longest_soak}: make it longer than that"
             checks.note([(what, ("rollouts", name, "stuck_after"))])
-
-
-def _vain_gates(definition: Definition) -> Iterator[Problem]:
-    """Give the gates that wait for a judgement which no allowed policy lets be made.
-
-    Where targets are selected their number is known to the plan only, which looks itself.
-    """
-    if any(channel.select for channel in definition.channels):
-        return
-    names = [channel.name for channel in definition.channels]
-    for policy in definition.policies or [""]:
-        for outlook in outlooks(definition.under(policy) if policy else definition):
-            if problem := outlook.problem:
-                under = f" (under policy {policy})" if policy else ""
-                number = names.index(outlook.channel.name)
-                path: Path = ("rollouts", definition.name, "channels", number, "gate")
-                yield problem + under, path
 
 
 @dataclass(frozen=True, slots=True)
