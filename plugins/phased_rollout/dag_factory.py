@@ -31,9 +31,10 @@ from phased_rollout.model.definition import (
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.announce import outlet
 from phased_rollout.operators.apply import ApplyOperator
-from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.operators.approval import AuthorizeOperator, DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.operators.enter import EnterOperator
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.preview import PreviewOperator
@@ -170,11 +171,7 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             outlets=[graduation],
             **common,
         )
-        gate: BaseOperator = (
-            ApprovalGate(task_id="gate", channel=channel, outlets=[graduation], **common)
-            if channel.needs_approval
-            else EmptyOperator(task_id="gate")
-        )
+        gate = ApprovalGate(task_id="gate", channel=channel, outlets=[graduation], **common)
         enter >> apply >> soak >> health >> gate
         apply >> health
     return [enter, apply, soak, health, gate]

@@ -55,6 +55,10 @@ class Rollout:
         """The declared health signals of a channel that are polled."""
         return health.build(channel.signals)
 
+    def sources(self, channel: Channel) -> list[health.MetricSource]:
+        """The sources of a channel's metrics that are judged."""
+        return health.sources(channel.signals)
+
     def targets(self, channel: str, names: Iterable[str]) -> list[Target]:
         """Find targets by name, in the plan's channel only; raises RolloutError for any other."""
         known = {t.name: t for t in self.plan.definition.channel(channel).targets}

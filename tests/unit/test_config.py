@@ -703,8 +703,16 @@ def test_a_time_zone_that_nobody_knows(file: Path, zone: str, mend: str) -> None
         ("gate: on", "gate: on is not one of timer, health, approval"),
         ("gate: {a: b}", "gate: a mapping is not one of timer, health, approval"),
         (
-            "approval: {deadline: 1d}",
-            "approval: the gate asks for no approval: add approval to gate, or remove this",
+            "on_inconclusive: {then: fail}\n        approval: {deadline: 1d}",
+            "approval: nobody is ever asked: add approval to gate, or remove this",
+        ),
+        (
+            "on_inconclusive: {then: aks}",
+            "on_inconclusive.then: aks is not one of ask, fail, hold, did you mean 'ask'?",
+        ),
+        (
+            "on_inconclusive: {then: hold, hold_for: 2h}",
+            "on_inconclusive: hold_for ends a hold, and `then: hold` never does: remove one",
         ),
         (
             "gate: [timer, approval]\n        approval: {deadline: 0m}",

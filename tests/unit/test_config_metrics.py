@@ -13,7 +13,7 @@ from phased_rollout.model.metric import Ceiling, Metric, Worse, hard, judged
 
 FILE = """\
 version: 1
-defaults: {soak: 5s}
+defaults: {soak: 2h}
 rollouts:
   accounts:
     substrate:
@@ -167,3 +167,15 @@ def test_cloudwatch_beside_another_substrate_needs_to_know_where_it_is(tmp_path:
         "{kind: kubernetes, record: web, kubeconfig: /etc/kubeconfig, context: one}",
     )
     assert "account: unknown key" in text
+
+
+def test_a_gate_whose_judgement_can_never_be_made_is_refused_where_it_stands(
+    tmp_path: Path,
+) -> None:
+    text = problems(tmp_path, "soak: 2h", "soak: 5s")
+    assert "rollouts.accounts.channels[0].gate: the gate of test waits for a judgement of" in text
+    assert "can never be made: a soak of 0:00:05 gives 0 points, of 50: soak for longer" in text
+
+
+def test_who_waits_for_no_judgement_may_soak_for_as_short_as_he_likes(tmp_path: Path) -> None:
+    loaded(tmp_path, FILE.replace("soak: 2h", "soak: 5s, gate: timer"))

@@ -11,6 +11,7 @@ from typing import Any
 
 from phased_rollout.config import metric_checks, neighbours, regions
 from phased_rollout.config.document import Document
+from phased_rollout.config.gates import vain_gates
 from phased_rollout.config.places import Places, Seen, mappings
 from phased_rollout.config.policies import (
     Policies,
@@ -24,6 +25,7 @@ from phased_rollout.config.policies import (
 from phased_rollout.config.problems import Path, Problems, in_words
 from phased_rollout.config.windows import endless
 from phased_rollout.model.definition import Config, GateKind, Waves
+from phased_rollout.model.inconclusive import Then
 from phased_rollout.model.targets import MAX_WAVES
 
 MAX_BUCKET = 63
@@ -47,6 +49,7 @@ def check_built(config: Config, document: Document, problems: Problems) -> None:
     checks.note(endless(config))
     checks.note(metric_checks.resolved(config, document))
     for name, definition in config.definitions.items():
+        checks.note(vain_gates(definition))
         if definition.stuck_after and definition.stuck_after <= definition.longest_soak:
             what = f"the soaks alone take {definition.longest_soak}: make it longer than that"
             checks.note([(what, ("rollouts", name, "stuck_after"))])
@@ -195,8 +198,13 @@ class _Checks:
         if GateKind.HEALTH in kinds and not signals:
             what = "judges health, but no signals are set here or in the rollout: add one"
             self._add(what, (*path, "gate"))
-        if "approval" in channel and not asks_for_approval(kinds):
-            what = "the gate asks for no approval: add approval to gate, or remove this"
+        then = _first(mapping(level.get("on_inconclusive")).get("then") for level in levels)
+        if (
+            "approval" in channel
+            and then in (Then.FAIL, Then.HOLD)
+            and not asks_for_approval(kinds)
+        ):
+            what = "nobody is ever asked: add approval to gate, or remove this"
             self._add(what, (*path, "approval"))
 
     def _line(self, path: Path) -> int:

@@ -22,15 +22,16 @@ from pydantic import (
 
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.config.rules import WRITTEN, Filled, Matching, NotNull
+from phased_rollout.model.access import Access
 from phased_rollout.model.definition import (
     CONTROL,
     EMERGENCY,
-    Access,
     Concurrency,
     GateKind,
     OnFailure,
     RollbackScope,
 )
+from phased_rollout.model.inconclusive import Then
 from phased_rollout.model.untested import Untested
 
 RESERVED_CHANNELS = frozenset(
@@ -203,6 +204,7 @@ FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
 ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
 UntestedPolicy = Annotated[Untested, BeforeValidator(choice(Untested))]
+AfterHold = Annotated[Then, BeforeValidator(choice(Then))]
 AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]

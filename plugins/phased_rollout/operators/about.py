@@ -33,8 +33,10 @@ ABOUT = {
     "target was asked afterwards, and runs the change. A target that already did is left alone.",
     "soak": "Waits, counted from the moment the last target was verified, and watches the health "
     "signals meanwhile: it fails at once when they tell of harm.",
-    "health": "Judges the whole soak by its signals. No data is never good: then it waits.",
-    "gate": "The change leaves the channel: at once after **health**, or when a person says so.",
+    "health": "Judges the whole soak by its signals and metrics, and looks again at the channels "
+    "before it. No data is never good: then it waits, and in the end **gate** asks a person.",
+    "gate": "The change leaves the channel: at once after **health**, or when a person says so. It "
+    "asks where the policy wants it, and where **health** could not know.",
     "outcome": "Green only when every channel has a recorded graduation or bypass, or nothing to "
     "change in it.",
     "trip": "Runs when anything has failed: the rollback begins. Skipped when all went well.",

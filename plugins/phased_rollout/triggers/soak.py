@@ -1,4 +1,4 @@
-"""Lets a soak pass, and ends it early on harm."""
+"""Lets a soak pass, hands it to a worker at its looks, and ends it early on harm."""
 
 from __future__ import annotations
 
@@ -32,11 +32,19 @@ class SoakTrigger(BaseTrigger):
     :param run_id: the Dag run
     :param channel: the channel that soaks
     :param until: end of the soak, ISO 8601 in UTC
-    :param interval: seconds between two looks
+    :param interval: seconds between two looks at the hard signals
+    :param judge_at: when a worker judges what was seen so far, ISO 8601 in UTC; empty: never
     """
 
     def __init__(
-        self, *, definition: str, run_id: str, channel: str, until: str, interval: float
+        self,
+        *,
+        definition: str,
+        run_id: str,
+        channel: str,
+        until: str,
+        interval: float,
+        judge_at: str = "",
     ) -> None:
         super().__init__()
         self.definition = definition
@@ -44,6 +52,7 @@ class SoakTrigger(BaseTrigger):
         self.channel = channel
         self.until = until
         self.interval = interval
+        self.judge_at = judge_at
         self._watch: Watch | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -56,16 +65,20 @@ class SoakTrigger(BaseTrigger):
                 "channel": self.channel,
                 "until": self.until,
                 "interval": self.interval,
+                "judge_at": self.judge_at,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield ``{"harm": reason}`` as soon as there is harm, or the task's success.
 
+        Before that, ``{"judge": true}`` when the metrics are to be judged.
+
         Ends as soon, too, when a newer rollout of the definition has begun or an operator has
         aborted this one.
         """
         until, begun = datetime.fromisoformat(self.until), datetime.now(UTC)
+        judge_at = datetime.fromisoformat(self.judge_at) if self.judge_at else until
         while _left(until) > 0:
             try:
                 event = await in_thread(self._look)
@@ -74,11 +87,14 @@ class SoakTrigger(BaseTrigger):
                 # would fail the task, which rolls back. Whoever judges the soak needs them too.
                 self.log.exception("%s is looked at again", self.channel)
                 event = {}
+            if not event and judge_at < until and _left(judge_at) <= 0:
+                event = {"judge": True}
             if event:
                 await asyncio.sleep(max(0.0, _left(begun + SHORTEST_DEFERRAL)))
                 yield TriggerEvent(event)
                 return
-            await asyncio.sleep(max(0.0, min(_left(until), self.interval)))
+            next_judgement = _left(judge_at) if _left(judge_at) > 0 else self.interval
+            await asyncio.sleep(max(0.0, min(_left(until), self.interval, next_judgement)))
         yield TaskSuccessEvent()
 
     def _look(self) -> dict[str, Any]:

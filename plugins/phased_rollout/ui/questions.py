@@ -63,8 +63,11 @@ def _content(facts: Facts, task: str) -> tuple[str, list[str]]:
         ]
         return f"The rollback of {word} has paused and asks whether to go on", failed[-5:]
     if word == "gate":
-        why = _last(facts, Kind.HEALTHY, "reason", channel=group)
-        return f"Asks for an approval to graduate from {group}", why
+        unknown = facts.ledger.is_left_to_a_person(group)
+        judged = Kind.INCONCLUSIVE if unknown else Kind.HEALTHY
+        doubt = ", whose health nobody knows" if unknown else ""
+        why = _last(facts, judged, "reason", channel=group)
+        return f"Asks for an approval to graduate from {group}{doubt}", why
     if word == "enter":
         why = _last(facts, Kind.DOUBTED, "reasons", channel=group)
         return f"Asks whether to enter {group}, although things have changed", why

@@ -20,8 +20,9 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.notifier import Notifier
 from phased_rollout.model.target_state import Artifact, Health, TargetState
 from phased_rollout.operators.announce import outlet
-from phased_rollout.operators.approval import ApprovalGate, DecideOperator
+from phased_rollout.operators.approval import DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.restore import RestoreOperator

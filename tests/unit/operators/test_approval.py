@@ -17,7 +17,8 @@ from airflow.sdk.exceptions import (
 from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Approval
 from phased_rollout.model.ledger import Kind
-from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.operators.approval import AuthorizeOperator, DecideOperator
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.records import RolloutRecords
 from tests.builders import a_channel
 from tests.unit.conftest import begin

@@ -47,6 +47,7 @@ SOAK = {
     "channel": "playground",
     "until": "2026-01-05T12:00:00+00:00",
     "interval": 0.01,
+    "judge_at": "",
 }
 
 HOLD = {
@@ -83,7 +84,11 @@ def first_event(trigger: BaseTrigger, timeout: float = 20) -> Any:
     ("kind", "arguments", "path"),
     [
         (OperationTrigger, OPERATION, "phased_rollout.triggers.operation.OperationTrigger"),
-        (SoakTrigger, SOAK, "phased_rollout.triggers.soak.SoakTrigger"),
+        (
+            SoakTrigger,
+            {**SOAK, "judge_at": "2026-01-05T11:00:00+00:00"},
+            "phased_rollout.triggers.soak.SoakTrigger",
+        ),
         (HoldTrigger, HOLD, "phased_rollout.triggers.hold.HoldTrigger"),
     ],
 )
@@ -186,6 +191,23 @@ def test_a_quiet_soak_ends_the_task_at_its_moment(
     event = first_event(SoakTrigger(**{**SOAK, "until": until}))
     assert isinstance(event, TaskSuccessEvent)
     assert datetime.now(UTC) >= datetime.fromisoformat(until)
+
+
+def test_a_soak_is_handed_to_a_worker_when_its_metrics_are_to_be_judged(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
+    judge_at = in_future(2.5)
+    trigger = SoakTrigger(**{**SOAK, "until": in_future(3600), "judge_at": judge_at})
+    assert first_event(trigger).payload == {"judge": True}
+    assert datetime.now(UTC) >= datetime.fromisoformat(judge_at)
+
+
+def test_harm_goes_before_a_judgement_that_is_due(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
+    signal.health = Health.HARM
+    trigger = SoakTrigger(**{**SOAK, "until": in_future(3600), "judge_at": in_future(0)})
+    assert "harm" in first_event(trigger).payload
 
 
 def test_harm_ends_the_soak_early_but_never_sooner_than_airflow_can_bear(

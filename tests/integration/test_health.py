@@ -1,0 +1,61 @@
+"""Metrics that are judged, on real Airflow: harm that no alarm knows, a shock to all, silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from phased_rollout.judge.case import parse
+from phased_rollout.judge.judging import judge
+from phased_rollout.model.ledger import Kind
+from tests.integration.health import FIVE, SCENARIOS
+from tests.integration.world import NEW, OLD, RESTORED, World
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+BY_NAME = {s.name: s for s in SCENARIOS}
+
+
+def everywhere(*states: str) -> dict[str, str]:
+    """Say what the targets of each channel run."""
+    return {f"{c}-{n}": s for c, s in zip(FIVE, states, strict=True) for n in (1, 2, 3)}
+
+
+@pytest.mark.scenario("worsened")
+def test_a_metric_that_worsens_after_the_apply_in_test_is_found_and_rolled_back(
+    world: World,
+) -> None:
+    scenario, run = BY_NAME["worsened"], world.acted("worsened")
+    assert run.state == "failed"
+    assert world.running(scenario) == everywhere(RESTORED, RESTORED, OLD, OLD, OLD)
+    records = world.records(scenario, run.run_id)
+    judged = records.details(Kind.JUDGED, channel="test")[-1]
+    assert (judged["verdict"], judged["metrics"][0]["name"]) == ("fail", "errors")
+    assert set(judged["metrics"][0]["drivers"]) <= {"test-1", "test-2", "test-3"}
+    again = judge(parse(records.store.get(judged["case"])))
+    assert again.verdict == "fail"
+    [failed] = [r for r in records.details(Kind.FAILED, channel="test") if "errors" in r["reason"]]
+    assert failed["task"] in ("test.soak", "test.health"), "a look may have found it already"
+    assert "errors: worse by" in failed["reason"]
+
+
+@pytest.mark.scenario("shocked")
+def test_a_shock_to_the_whole_fleet_is_not_held_against_the_change(world: World) -> None:
+    scenario, run = BY_NAME["shocked"], world.acted("shocked")
+    assert run.state == "success"
+    assert world.running(scenario) == everywhere(NEW, NEW, NEW, NEW, NEW)
+    judged = world.records(scenario, run.run_id).details(Kind.JUDGED, channel="test")
+    assert "fail" not in [each["verdict"] for each in judged]
+    assert (judged[-1]["final"], judged[-1]["verdict"]) == (True, "pass")
+
+
+@pytest.mark.scenario("silent")
+def test_a_silent_metric_holds_and_then_a_person_is_asked(world: World) -> None:
+    scenario, run = BY_NAME["silent"], world.acted("silent")
+    records = world.records(scenario, run.run_id)
+    held = [record["reason"] for record in records.details(Kind.HELD, channel="test")]
+    assert held[0].startswith("no data up to the end of the soak yet: errors of test-1")
+    assert "a person is asked" in held[0]
+    assert records.details(Kind.INCONCLUSIVE, channel="test")
+    assert "Nobody knows whether this channel is healthy" in run.asked
+    assert [r["user"] for r in records.details(Kind.APPROVED, channel="test")] == ["approver"]
+    assert run.state == "success"
+    assert world.running(scenario) == everywhere(NEW, NEW, NEW, NEW, NEW)
