@@ -17,8 +17,9 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.model.untested import Untested
 from phased_rollout.operators.announce import graduate
-from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator
+from phased_rollout.operators.approval import AuthorizeOperator
 from phased_rollout.operators.enter import EnterOperator
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
