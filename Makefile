@@ -76,7 +76,7 @@ secrets: ## Write .env for docker-compose.yaml: passwords and keys of your own, 
 .PHONY: test
 test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why
 	@$(BIN)/python -m pytest -ra -m 'not browser and not faults' $(ARGS)
-	@echo 'left out: the slow suites, which take half an hour (disturbances, Chromium): make test-full'
+	@echo 'left out: the slow suites, which take three quarters of an hour (disturbances, Chromium): make test-full'
 
 .PHONY: test-full
 test-full: $(STAMP) ## Run the slow suites: the UI in a headless Chromium, and every disturbance of real Airflow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,14 @@ pytestmark = [
 ]
 BUCKET = "records"
 WORKERS, TRIGGERERS = ("worker-1", "worker-2"), ("triggerer", "triggerer-2")
-SCENARIO = Scenario("distributed", 1, act=lambda *_: None, channels=("test", "production"))
+SCENARIO = Scenario(
+    "distributed",
+    1,
+    act=lambda *_: None,
+    channels=("test", "production"),
+    of_channel={"test": {"soak": "60s"}},
+)
+"""Its first soak is long enough for the death of a triggerer to be noticed before its end."""
 LOCAL = ("POSTGRES", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "BASE_URL", "api-server:", "fab")
 """What the stack of this test has of its own, because hosts and users are others."""
 
@@ -63,11 +71,12 @@ def broker() -> Iterator[str]:
 def world(broker: str, stack_folder: Path) -> Iterator[World]:
     config = stack_folder / "channels.yaml"
     write_config(config, {SCENARIO.name: SCENARIO.definition()})
-    ports = free_ports(3)
+    [port] = free_ports(1)
     env = {
         **of_compose(broker),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(ports[0]),
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(port),
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     }
     work = ("celery", "worker", "--skip-serve-logs", "--concurrency", "4", "--celery-hostname")
     more = {
@@ -89,16 +98,25 @@ def world(broker: str, stack_folder: Path) -> Iterator[World]:
         yield world
 
 
-def who_says(world: World, components: tuple[str, ...], text: str) -> str:
-    """Wait until the log of a component says something; gives its name."""
+def holder(world: World, components: tuple[str, ...], log: str) -> str:
+    """Wait until a process of some component writes the log of that name; gives the component."""
     found: list[str] = []
 
-    def said() -> bool:
-        found[:] = [c for c in components if text in world.stack.log(c).read_text(errors="replace")]
+    def held() -> bool:
+        found[:] = [c for c in components if any(log in name for name in opened(world, c))]
         return bool(found)
 
-    assert wait_until(said, timeout=300, interval=0.2), f"nobody said {text!r}"
+    assert wait_until(held, timeout=90, interval=0.2), f"nobody writes {log}"
     return found[0]
+
+
+def opened(world: World, component: str) -> Iterator[str]:
+    """Give the files that the processes of a component have open."""
+    for pid in world.stack.members(component):
+        with suppress(OSError):  # it has ended meanwhile
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    yield str(handle.readlink())
 
 
 def test_a_rollout_survives_the_death_of_a_worker_and_of_a_triggerer(world: World) -> None:
@@ -114,7 +132,10 @@ def test_a_rollout_survives_the_death_of_a_worker_and_of_a_triggerer(world: Worl
     world.stack.kill(worker)
     world.wait_for_record(SCENARIO, run_id, Kind.APPLIED, channel="test")
     world.wait_for_task(SCENARIO, run_id, "test.soak", "deferred", interval=0.1)
-    world.stack.kill(who_says(world, TRIGGERERS, f"{run_id}/test.soak"))
+    lost = holder(world, TRIGGERERS, "task_id=test.soak/attempt=1.log.trigger")
+    world.stack.kill(lost)
+    [left] = [t for t in TRIGGERERS if t != lost]
+    assert holder(world, (left,), "task_id=test.soak/attempt=1.log.trigger") == left
 
     assert world.wait_for_end(SCENARIO, run_id, timeout=600) == "success"
     assert set(world.running(SCENARIO).values()) == {NEW}

@@ -87,7 +87,7 @@ class ApplyOperator(RolloutOperator):
         blocked = [e for e in step.failed.values() if isinstance(e, BlockedError)]
         failed |= {n: str(e) for n, e in step.failed.items() if e not in blocked}
         if step.queued and not (step.waiting or step.unreachable or failed or blocked):
-            give_way(self, step)
+            give_way(self, rollout, channel=self.channel, step=step)
         if step.waiting or (step.unreachable and not failed and not blocked):
             tokens = {name: tokens[name] for name in (*step.pending, *_names(step, blocked))}
             wait(

@@ -26,7 +26,7 @@ from phased_rollout.triggers.operation import OperationTrigger
 LOOK_AGAIN = timedelta(minutes=10)
 FIRST_POLL = 2.0
 """Seconds; Airflow loses a deferral that ends sooner than about two seconds."""
-NEXT_TURN = timedelta(seconds=5)
+NEXT_TURN, RAREST_TURN = timedelta(seconds=5), timedelta(minutes=2)
 _NO_FAILURE = "which is no failure of the change"
 _ASK = "to see what would change now, and to be asked, clear enter of its channel with downstream"
 UNREACHABLE_POLL = 30.0
@@ -96,15 +96,20 @@ def take_in_turn(
     return taken
 
 
-def give_way(task: RolloutOperator, step: Step) -> NoReturn:
+def give_way(task: RolloutOperator, rollout: Rollout, *, channel: str, step: Step) -> NoReturn:
     """Come again later, and leave Airflow's place to the tasks whose targets are being changed.
 
     A task that is deferred keeps its place among ``max_active_tis_per_dagrun``: where the process
-    that has the turn was killed, its retry would never get one.
+    that has the turn was killed, its retry would never get one. Each time takes a process, so the
+    longer nothing has happened to a target of the channel, the longer it stays away.
     """
     for name, reason in step.queued.items():
         task.log.info("%s: %s", name, reason)
-    raise AirflowRescheduleException(now() + NEXT_TURN)
+    moment = now()
+    quiet = moment - max(
+        (e.at for e in rollout.records.of_targets(channel).entries), default=moment
+    )
+    raise AirflowRescheduleException(moment + min(max(NEXT_TURN, quiet / 5), RAREST_TURN))
 
 
 def wait(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,23 @@ def test_no_more_targets_are_started_than_may_fail(store: Path, substrate: FakeS
     apply().resume(CONTEXT, {}, **first.value.kwargs)
     apply("playground-4").execute(CONTEXT)
     assert records.captured("playground") == [f"playground-{n}" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(("quiet", "away"), [(0, 5), (100, 20), (3600, 120)])
+def test_whoever_has_no_turn_comes_back_more_rarely_the_longer_nothing_happens(
+    store: Path, substrate: FakeSubstrate, quiet: int, away: int
+) -> None:
+    records = entered(targets=3, max_failed=1)
+    then = datetime.now(UTC) - timedelta(seconds=quiet)
+    records.add(Kind.REFUSED, at=then, channel="playground", target="playground-1", reason="no")
+    substrate.stays_busy = True
+    for name in ("playground-1", "playground-2"):
+        with pytest.raises(TaskDeferred):
+            apply(name).execute(CONTEXT)
+    with pytest.raises(AirflowRescheduleException) as waits:
+        apply("playground-3").execute(CONTEXT)
+    found = waits.value.reschedule_date - datetime.now(UTC)
+    assert abs(found - timedelta(seconds=away)) < timedelta(seconds=3)
 
 
 def test_a_channel_that_is_soft_starts_all_targets_of_a_wave(
