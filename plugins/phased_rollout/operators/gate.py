@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from phased_rollout.model.decision import Verdict, judge
 from phased_rollout.model.definition import Channel, OnFailure
@@ -18,8 +18,12 @@ from phased_rollout.operators.approval import RecordedApproval, given, last_of, 
 from phased_rollout.operators.base import now
 from phased_rollout.operators.untested import ahead
 from phased_rollout.rollout import Rollout
+from phased_rollout.triggers.approval import ApprovalTrigger
+from phased_rollout.triggers.soak import interval_of
 from phased_rollout.triggers.watch import Watch, keep
 
+_EVERY = 5.0
+"""Seconds between two looks while a person is awaited, at least."""
 _JUDGED = (Kind.HEALTHY, Kind.INCONCLUSIVE)
 
 
@@ -27,7 +31,8 @@ class ApprovalGate(RecordedApproval):
     """Lets a channel graduate, on a person's word where the policy or the judgement asks for one.
 
     A channel whose health could not be known is left to a person whatever its policy: the gate
-    shows what is known and what is missing, and the answer is bound to that.
+    shows what is known and what is missing, and the answer is bound to that. The channel is watched
+    until there is an answer.
     """
 
     def __init__(self, *, channel: Channel, **kwargs: Any) -> None:
@@ -45,6 +50,7 @@ class ApprovalGate(RecordedApproval):
         if asked is None:
             bypass = rollout.plan.bypass
             return f"no approval is asked: {bypass}" if bypass.reason else "no approval is asked"
+        self.response_timeout = rollout.plan.definition.channel(self.channel).approval.deadline
         mend = f"clear {self.channel}.health with downstream"
         last_of(rollout, asked, channel=self.channel, mend=mend)
         if self.already(rollout, asked=asked, yes=Kind.APPROVED, channel=self.channel):
@@ -90,21 +96,52 @@ class ApprovalGate(RecordedApproval):
 
     def count(self, context: Any, event: Any) -> Any:
         """Record the approval and the graduation, unless harm has shown since it was asked for."""
-        user, rollout = self.yes(context, event), self.rollout(context)
+        rollout = self.rollout(context)
+        self._end_early(rollout, event)
+        user = self.yes(context, event)
         if user is None:
             return None
         self._look_again(rollout)
         rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
         return self._graduate(rollout, context)
 
+    def ask(self, context: Any, *, shown: str = "") -> Any:
+        """Ask, and watch the channel in the triggerer meanwhile."""
+        try:
+            return super().ask(context, shown=shown)
+        except TaskAwaitingInput:
+            self._watch(context)
+
+    def _watch(self, context: Any) -> None:
+        rollout = self.rollout(context)
+        planned = rollout.plan.definition.channel(self.channel)
+        trigger = ApprovalTrigger(
+            ti_id=str(context["ti"].id),
+            definition=rollout.records.definition,
+            run_id=rollout.records.run_id,
+            channel=self.channel,
+            until=(now() + planned.approval.deadline).isoformat(),
+            interval=max(interval_of(planned.soak), _EVERY),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+    def _end_early(self, rollout: Rollout, event: Any) -> None:
+        """Fail on what has ended the wait for an answer."""
+        if newer := event.get("newer"):
+            raise AirflowFailException(f"a newer rollout has begun ({newer}): this one stands down")
+        what = f"while an approval of {self.channel} was awaited"
+        if event.get("aborted"):
+            raise AirflowFailException(f"aborted by an operator {what}")
+        if harm := event.get("harm"):
+            raise AirflowFailException(f"harm {what}: {harm}\n{self.again(rollout)}")
+
     def _look_again(self, rollout: Rollout) -> None:
-        """Fail on harm: a person may have taken days to answer, and saw what was known before."""
+        """Fail on harm since the last look of the watch."""
         observations = Watch.of(rollout, self.channel).look(now())
         decision = judge(observations)
         if decision.verdict is Verdict.ROLL_BACK:
             keep(rollout.records, observations, channel=self.channel, at=now())
-            what = f"harm in {self.channel} while its approval was awaited: {decision.reason}"
-            raise AirflowFailException(f"{what}\n{self.again(rollout)}")
+            self._end_early(rollout, {"harm": decision.reason})
 
     def _graduate(self, rollout: Rollout, context: Any) -> str:
         user = rollout.records.details(Kind.APPROVED, channel=self.channel)[-1]["user"]

@@ -14,10 +14,7 @@ from phased_rollout.model.plan import how_to_retry
 from phased_rollout.operators.base import now
 from phased_rollout.rollout import Rollout
 from phased_rollout.sensors.judging import is_judged, look, soak_of
-from phased_rollout.triggers.soak import SHORTEST_DEFERRAL, SoakTrigger
-
-_LOOKS = 30
-_FASTEST, _SLOWEST = 1.0, 30.0
+from phased_rollout.triggers.soak import SHORTEST_DEFERRAL, SoakTrigger, interval_of
 
 
 class SoakSensor(TimeDeltaSensor):
@@ -62,7 +59,6 @@ class SoakSensor(TimeDeltaSensor):
         if left < SHORTEST_DEFERRAL:
             time.sleep(max(0.0, left.total_seconds()))
             return
-        seconds = channel.soak.total_seconds() / _LOOKS
         lived = soak_of(rollout, channel) if is_judged(rollout, channel) else None
         ahead = lived.next_look(now()) if lived else None
         trigger = SoakTrigger(
@@ -70,7 +66,7 @@ class SoakSensor(TimeDeltaSensor):
             run_id=context["run_id"],
             channel=self.channel,
             until=until.isoformat(),
-            interval=min(max(seconds, _FASTEST), _SLOWEST),
+            interval=interval_of(channel.soak),
             judge_at=lived.look_at(ahead).isoformat() if lived and ahead else "",
         )
         # No deadline: a triggerer that is down is no evidence against the change.

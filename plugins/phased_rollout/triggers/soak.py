@@ -18,6 +18,14 @@ from phased_rollout.triggers.watch import PATIENCE, Watch, keep
 SHORTEST_DEFERRAL = timedelta(seconds=2)
 """Airflow 3.3.2 fails a task whose trigger fires sooner, and the retry would find its soak over."""
 
+_LOOKS = 30
+_FASTEST, _SLOWEST = 1.0, 30.0
+
+
+def interval_of(soak: timedelta) -> float:
+    """Give the seconds between two looks at the hard signals of a channel."""
+    return min(max(soak.total_seconds() / _LOOKS, _FASTEST), _SLOWEST)
+
 
 class SoakTrigger(BaseTrigger):
     """Watches a channel until a moment. Ends the task there, or hands harm to a worker at once.
@@ -95,7 +103,11 @@ class SoakTrigger(BaseTrigger):
                 return
             next_judgement = _left(judge_at) if _left(judge_at) > 0 else self.interval
             await asyncio.sleep(max(0.0, min(_left(until), self.interval, next_judgement)))
-        yield TaskSuccessEvent()
+        yield self._last()
+
+    def _last(self) -> TriggerEvent:
+        """Give what there is to say when nothing came before the end."""
+        return TaskSuccessEvent()
 
     def _look(self) -> dict[str, Any]:
         """Say why the soak ends now; empty when it goes on."""

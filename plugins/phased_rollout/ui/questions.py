@@ -11,7 +11,7 @@ from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.model.plan import Plan
 from phased_rollout.ui.facts import AirflowRun, Facts
 
-AWAITS = "awaiting_input"
+AWAITS, WATCHES = "awaiting_input", "deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ class Asked:
 
 
 def questions_of(facts: Facts, run: AirflowRun) -> list[Asked]:
-    """Give the questions that wait for a person."""
-    return [_question(facts, task) for task in run.tasks_in(AWAITS)]
+    """Give the questions that wait for a person; a gate watches its channel while it waits."""
+    watched = [task for task in run.tasks_in(WATCHES) if task.endswith(".gate")]
+    return [_question(facts, task) for task in (*run.tasks_in(AWAITS), *watched)]
 
 
 def _question(facts: Facts, task: str) -> Asked:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from phased_rollout import health
 from phased_rollout.errors import UnreachableError
@@ -148,11 +148,11 @@ def test_after_the_deadline_the_gate_asks_and_the_answer_is_bound_to_the_evidenc
     assert health_of().poke(CONTEXT)
     assert not records.ledger().happened(Kind.GRADUATED, channel="test")
     [unknown] = records.details(Kind.INCONCLUSIVE, channel="test")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(ASKING)
     assert "Nobody knows whether this channel is healthy" in questions[0]["body"]
     assert unknown["lines"][0].split(";")[0] in questions[0]["body"]
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute_complete(ASKING, answer("mallory"))
     assert not records.ledger().happened(Kind.GRADUATED, channel="test")
     assert gate().execute_complete(ASKING, answer("alice")) == "test graduated"
@@ -165,12 +165,12 @@ def test_the_yes_to_other_evidence_does_not_count(
     fill(metrics, start, moved(0.0))
     metrics.points["test-1"] = metrics.points["test-2"] = metrics.points["test-3"] = []
     assert health_of().poke(CONTEXT)
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(ASKING)
     records.add(
         Kind.INCONCLUSIVE, at=datetime.now(UTC), channel="test", reason="something else", lines=[]
     )
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute_complete(ASKING, answer("alice"))
     assert "what alice approved has changed since it was shown" in questions[1]["body"]
     assert not records.ledger().happened(Kind.GRADUATED, channel="test")
@@ -181,10 +181,10 @@ def test_harm_that_shows_while_an_approval_is_awaited_is_not_let_through(
 ) -> None:
     records, _ = world(gate="health+approval")
     records.add(Kind.HEALTHY, at=datetime.now(UTC), channel="test", reason="fine", lines=[])
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(ASKING)
     substrate.running["test-2"] = Artifact("by hand", {})
-    with pytest.raises(AirflowFailException, match="while its approval was awaited: test-2: statu"):
+    with pytest.raises(AirflowFailException, match="approval of test was awaited: test-2: statu"):
         gate().execute_complete(ASKING, answer("alice"))
     assert not records.ledger().happened(Kind.APPROVED, channel="test")
 
