@@ -7,10 +7,12 @@ import pytest
 from phased_rollout.judge.case import parse
 from phased_rollout.judge.judging import judge
 from phased_rollout.model.ledger import Kind
+from sandbox.prometheus import MISSING, is_installed
 from tests.integration.health import FIVE, SCENARIOS
 from tests.integration.world import NEW, OLD, RESTORED, World
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+needs_prometheus = pytest.mark.skipif(not is_installed(), reason=MISSING)
 BY_NAME = {s.name: s for s in SCENARIOS}
 
 
@@ -60,3 +62,39 @@ def test_a_silent_metric_holds_and_then_a_person_is_asked(world: World) -> None:
     assert [r["user"] for r in records.details(Kind.APPROVED, channel="test")] == ["approver"]
     assert run.state == "success"
     assert world.running(scenario) == everywhere(NEW, NEW, NEW, NEW, NEW)
+
+
+@needs_prometheus
+@pytest.mark.scenario("known_bad")
+def test_harm_that_a_prometheus_knows_of_is_rolled_back(world: World) -> None:
+    scenario, run = BY_NAME["known_bad"], world.acted("known_bad")
+    assert run.state == "failed"
+    assert world.running(scenario) == everywhere(RESTORED, RESTORED, OLD, OLD, OLD)
+    judged = world.records(scenario, run.run_id).details(Kind.JUDGED, channel="test")[-1]
+    assert (judged["verdict"], judged["metrics"][0]["name"]) == ("fail", "errors")
+
+
+@needs_prometheus
+@pytest.mark.scenario("known_good")
+def test_what_a_prometheus_knows_to_be_well_graduates_without_a_person(world: World) -> None:
+    scenario, run = BY_NAME["known_good"], world.acted("known_good")
+    assert run.state == "success"
+    assert world.running(scenario) == everywhere(NEW, NEW, NEW, NEW, NEW)
+    found = world.records(scenario, run.run_id)
+    judged = [j for j in found.details(Kind.JUDGED, channel="test") if j["by"] == "test"]
+    assert (judged[-1]["final"], judged[-1]["verdict"]) == (True, "pass")
+    assert not found.ledger().happened(Kind.ASKED, channel="test.gate")
+
+
+@pytest.mark.scenario("alarmed")
+def test_an_alarm_while_a_person_is_asked_does_not_wait_for_the_answer(world: World) -> None:
+    scenario, run = BY_NAME["alarmed"], world.acted("alarmed")
+    assert run.state == "failed"
+    assert world.running(scenario, "playground") == dict.fromkeys(
+        ("playground-1", "playground-2"), RESTORED
+    )
+    records = world.records(scenario, run.run_id)
+    [failed] = records.details(Kind.FAILED, channel="playground")
+    assert failed["task"] == "playground.gate"
+    assert "harm while an approval of playground was awaited: playground-2" in failed["reason"]
+    assert not records.ledger().happened(Kind.APPROVED, channel="playground")
