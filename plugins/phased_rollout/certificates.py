@@ -58,14 +58,14 @@ def certify(
 
 
 def kept(records: RolloutRecords) -> Kept:
-    """Read all that the certificates of a run are checked against; raises RecordError without."""
+    """Read all that the certificates of a run are checked against."""
     store, paths = records.store, list(_ledger(records))
     for parent in ("targets", "before"):
         for channel in store.names(records.folder / parent):
             paths += _of_targets(records, channel)
-    if "plan.json" not in store.names(records.folder):
-        raise RecordError(f"no rollout {records.run_id!r} of {records.definition} is recorded")
-    plan, frozen = next(_read(records, ["plan.json"])), _plan(records)
+    there = "plan.json" in store.names(records.folder)
+    plan = next(_read(records, ["plan.json"])) if there else Record("plan.json", None, "", None)
+    frozen = _plan(records)
     known = {record.path: record for record in _read(records, paths)}
     certificates = [c for r in known.values() if (c := r.certificate)]
     names = {getattr(c, name) for c in certificates for name in LISTS}
@@ -143,7 +143,8 @@ def _plan(records: RolloutRecords) -> Plan | None:
 
 def _named(plan: Record, frozen: Plan | None, found: Iterable[Record]) -> Iterator[tuple[str, str]]:
     """Give the content that records name, and what for."""
-    yield str((plan.value or {}).get("change")), "the change"
+    if plan.value:
+        yield str(plan.value.get("change")), "the change"
     if frozen and frozen.origin and frozen.origin.answer:
         yield frozen.origin.answer, "what the inventory answered"
     for record in found:

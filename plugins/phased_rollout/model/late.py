@@ -43,11 +43,11 @@ def came_late(
         own = folder == "ledger" or unquote(rest.partition("/")[0]) == entry.channel
         if not own or (record.entry and record.entry.channel not in reached):
             continue
-        what = f"claims to be older than the graduation of {entry.channel}, which does not know it"
+        what = "it claims to be older than a graduation that does not know it"
         if _matters(record, known, graduated=entry):
-            yield Finding(path, f"slipped in: it {what}"), True
+            yield Finding(path, f"slipped in: {what}"), True
         else:
-            yield Finding(path, f"late: it {what}, and says nothing that was not known"), False
+            yield Finding(path, f"late: {what}, and says nothing that was not known"), False
 
 
 def _matters(record: Record, known: list[Record], *, graduated: Entry) -> bool:

@@ -142,7 +142,9 @@ class _Check:
         if record.value is None:
             return
         if certificate is None:
-            if (self.kept.frozen.value or {}).get("certified") or self.certificates:
+            before = self.graduated[: self.graduated.index(record)]
+            frozen = self.kept.frozen.value or {}
+            if frozen.get("certified") or any(each.certificate for each in before):
                 why = "has no certificate: forged, or written by an earlier version of the product"
                 yield Finding(record.path, why)
             return
