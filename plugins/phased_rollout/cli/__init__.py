@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from phased_rollout import config
-from phased_rollout.cli import evidence, judging
+from phased_rollout.cli import certified, evidence, judging
 from phased_rollout.cli.chosen import change_named, change_of, definition_named
 from phased_rollout.cli.held import held_by, in_regions, targets_of
 from phased_rollout.cli.planned import plan_as_json
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="AGE", type=_age, default="30d", help="such as 36h or 90d (default: 30d)"
     )
     report.set_defaults(run=_report)
+    certified.add_commands(commands, common)
     judging.add_commands(commands, _age)
     return parser
 

@@ -15,6 +15,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from phased_rollout import notify
 from phased_rollout.model.bypass import Bypass, BypassTier
+from phased_rollout.model.certificate import Certificate
 from phased_rollout.model.definition import OnFailure
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.notifier import Notifier
@@ -210,9 +211,11 @@ def test_a_graduation_is_told_once_and_again_after_the_channel_was_entered_again
 def test_a_graduation_makes_an_event_of_the_channels_asset(
     substrate: FakeSubstrate, signal: FakeSignal
 ) -> None:
-    soaked(substrate)
+    records = soaked(substrate)
     context = of_task("playground.health")
     assert health(context)
+    certificate = Certificate.of(records.latest(Kind.GRADUATED, channel="playground"))
+    assert certificate
     (event,) = context["outlet_events"][outlet("accounts", "playground")].asset_alias_events
     assert event.source_alias_name == "rollout://accounts/playground"
     assert event.dest_asset_key.uri == Asset("rollout://accounts/playground").uri
@@ -223,6 +226,7 @@ def test_a_graduation_makes_an_event_of_the_channels_asset(
         "rollout": "accounts",
         "channel": "playground",
         "targets": ["playground-1", "playground-2"],
+        "certificate": certificate.digest,
     }
 
 
