@@ -92,7 +92,7 @@ def mutated(draw: st.DrawFn, good: dict[str, Any]) -> bytes:
         where, key = draw(st.sampled_from(_places(document) or [({}, "x")]))
         how = draw(st.sampled_from(["odd", "drop", "rename", "wrap", "list", "twice"]))
         if how == "odd":
-            where[key] = draw(ODD)
+            where[key] = copy.deepcopy(draw(ODD))
         elif key in (where if isinstance(where, dict) else range(len(where))):
             value = where[key]
             if how == "drop":
