@@ -92,6 +92,10 @@ test-kubernetes: $(STAMP) ## Run the contract suite on a real cluster: KUBECONFI
 test-fast: lint ## The same without the tests that start Airflow
 	@$(BIN)/python -m pytest -ra -m 'not integration and not browser and not faults' $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## Spoil configurations and changes in many ways: [FUZZ=100000]
+	@FUZZ=$(or $(FUZZ),100000) $(BIN)/python -m pytest -ra --timeout=3600 tests/unit/test_fuzz.py $(ARGS)
+
 .PHONY: bench-health
 bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes the table of docs/health.md: [RUNS=100]
 	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
