@@ -100,6 +100,10 @@ fuzz: $(STAMP) ## Spoil configurations and changes in many ways: [FUZZ=100000]
 bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes the table of docs/health.md: [RUNS=100]
 	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
 
+.PHONY: bench
+bench: $(STAMP) ## Measure parsing and rollouts; writes the tables of docs/performance.md: [RUNS=5] [ONLY='parsing overhead waiting']
+	@PYTHONPATH=plugins $(BIN)/python -m bench --runs $(or $(RUNS),5) $(if $(ONLY),--only $(ONLY))
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types
 	@$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from airflow.sdk import (
     get_parsing_context,
 )
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.param import ParamsDict
 
 from phased_rollout import config
 from phased_rollout.dag_control import build_control
@@ -94,7 +95,6 @@ def build_dag(
         catchup=False,
         max_active_runs=1,
         allowed_run_types=RUN_TYPES,  # type: ignore[arg-type] # Airflow converts the names
-        params=run_params(definition, base=base, emergency=emergency),
         default_args={
             "owner": "phased_rollout",
             "retries": RETRIES,
@@ -119,7 +119,8 @@ def build_dag(
             response_timeout=definition.authorize_within,
         )
         plan >> preview >> authorize
-        channels = [_channel(definition, channel) for channel in definition.channels]
+        shape = definition.shape  # once: it names all channels
+        channels = [_channel(definition, channel, shape) for channel in definition.channels]
         last: Task = authorize
         for tasks in channels:
             last >> tasks[0]
@@ -127,7 +128,7 @@ def build_dag(
         outcome = OutcomeOperator(
             task_id="outcome",
             definition=definition.name,
-            shape=definition.shape,
+            shape=shape,
             trigger_rule=TriggerRule.NONE_FAILED,
         )
         [tasks[-1] for tasks in channels] >> outcome
@@ -138,17 +139,19 @@ def build_dag(
                 restores = isinstance(task, RestoreOperator)  # its id ends with a channel's name
                 word = task.task_id.rpartition(".")[2].partition("_")[0]
                 task.doc_md = ABOUT["restore" if restores else word]
+    # Last: each task that is made afterwards would take a copy, which grows with the channels.
+    dag.params = ParamsDict(run_params(definition, base=base, emergency=emergency))
     return dag
 
 
-def _channel(definition: Definition, channel: Channel) -> list[Task]:
+def _channel(definition: Definition, channel: Channel, shape: list[str]) -> list[Task]:
     common = {"definition": definition.name}
     graduation = outlet(definition.name, channel.name)
     with TaskGroup(channel.name, tooltip=summary(channel), doc_md=about_channel(channel)):
         enter = EnterOperator(
             task_id="enter",
             channel=channel.name,
-            shape=definition.shape,
+            shape=shape,
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )

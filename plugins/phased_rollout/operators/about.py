@@ -104,9 +104,15 @@ def summary(channel: Channel) -> str:
     return f"{targets}, soak {channel.soak}, gate {gate_of(channel)}"
 
 
+_NAMED = 20
+"""Targets that the text of a channel names: it is part of the Dag, which must stay small."""
+
+
 def about_channel(channel: Channel) -> str:
     """Describe a channel, as Markdown."""
-    targets = [f"targets: {', '.join(t.name for t in channel.targets)}"] if channel.targets else []
+    names = [target.name for target in channel.targets]
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    targets = [f"targets: {', '.join([*names[:_NAMED], *more])}"] if names else []
     targets += [f"{FOUND_LATER}: {channel.select}"] if channel.select else []
     held = [f"frozen in {window}" for window in channel.freeze]
     held += [f"on hold: {target.hold_in_words}" for target in channel.on_hold]
