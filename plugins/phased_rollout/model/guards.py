@@ -84,6 +84,12 @@ def may_judge(
         )
 
 
+def may_graduate(ledger: Ledger, *, channel: str) -> None:
+    """Let a channel graduate unless it was rolled back: a lost process may go on."""
+    if not ledger.entered_since_rollback(channel):
+        raise GuardError(_rolled_back_text(channel))
+
+
 def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
     """Say why the channel counts as none of graduated, bypassed, unchanged; None if it does."""
     name = channel.name

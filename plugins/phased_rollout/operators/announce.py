@@ -19,11 +19,12 @@ from phased_rollout.debts import owed
 from phased_rollout.errors import RecordError
 from phased_rollout.model import notices
 from phased_rollout.model.certificate import Certificate
+from phased_rollout.model.guards import may_graduate
 from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.model.notices import Notice
 from phased_rollout.model.plan import again_after_rollback
 from phased_rollout.notify import harmless, tell
-from phased_rollout.operators.base import now
+from phased_rollout.operators.base import no_retry, now
 from phased_rollout.operators.untested import at_graduation
 from phased_rollout.record_names import stamp
 from phased_rollout.records import RolloutRecords
@@ -43,11 +44,14 @@ def outlet(definition: str, channel: str) -> AssetAlias:
 def graduate(rollout: Rollout, channel: str, *, reason: str, context: Any) -> None:
     """Record that the change has left a channel, with a certificate, then tell of it.
 
-    Where it has been recorded already, and nothing of the channel since, it is told only.
+    Where it has been recorded already, and nothing of the channel since, it is told only. Raises
+    AirflowFailException, and tells nobody, when the channel was rolled back meanwhile.
 
     :param reason: how the channel was judged
     """
     records, at = rollout.records, now()
+    with no_retry():
+        may_graduate(records.ledger(), channel=channel)
     certificate = _certified(rollout, channel, at=at)
     _log.info("certificate of %s: %s", channel, certificate)
     with harmless("the graduation"):
