@@ -35,7 +35,7 @@ TEST: dict[str, Any] = {
     "signals": [
         {"kind": "cloudwatch_metrics", "role": "reader", "metrics": [METRIC]},
     ],
-    "on_inconclusive": {"settle": "20s", "hold_for": "40s", "then": "ask"},
+    "on_inconclusive": {"settle": "1m", "hold_for": "90s", "then": "ask"},
     "approval": {"approvers": ["approver"]},
 }
 ASKING: dict[str, Any] = {
@@ -198,5 +198,5 @@ SCENARIOS += [
     for name, number, act in (("known_bad", 64, known_bad), ("known_good", 65, known_good))
 ]
 SCENARIOS += [
-    Scenario("alarmed", 66, alarmed, ("playground", "test"), 2, of_channel={"playground": ASKING}),
+    Scenario("alarmed", 66, alarmed, of_channel={"playground": ASKING}),
 ]
