@@ -86,7 +86,7 @@ def may_judge(
 
 def may_graduate(ledger: Ledger, *, channel: str) -> None:
     """Let a channel graduate unless it was rolled back: a lost process may go on."""
-    if not ledger.entered_since_rollback(channel):
+    if _rolled_back(ledger, channel) > ledger.last(Kind.ENTERED, channel=channel):
         raise GuardError(_rolled_back_text(channel))
 
 
