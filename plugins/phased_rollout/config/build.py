@@ -215,11 +215,8 @@ def _channel(
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
     windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
-    targets = [
-        target
-        for listed in channel.targets or ()
-        for target in _targets(listed, channel, rollout.substrate)
-    ]
+    above = rollout.substrate, _dumped(channel), _dumped(rollout.substrate)
+    targets = [target for listed in channel.targets or () for target in _targets(listed, *above)]
     return ModelChannel(
         name=channel.name,
         targets=tuple(target for target in targets if target.hold is None),
@@ -247,20 +244,20 @@ def _select(select: SelectSettings, channel: AnyChannel, substrate: AnySubstrate
     )
 
 
-def _targets(listed: AnyTarget, channel: AnyChannel, substrate: AnySubstrate) -> list[Target]:
+def _targets(
+    listed: AnyTarget, settings: AnySubstrate, channel: dict[str, Any], substrate: dict[str, Any]
+) -> list[Target]:
     hold = Hold(listed.hold.reason, listed.hold.until) if listed.hold else None
     traits = listed.traits or {}
     if isinstance(listed, SliceTarget):
-        region = substrate.region if isinstance(substrate, Fleets) else None
+        region = settings.region if isinstance(settings, Fleets) else None
         return [Target(listed.name, listed.address(region), hold, traits)]
     if not isinstance(listed, AccountTarget):
         return [Target(listed.name, listed.address(), hold, traits)]
-    above = _dumped(substrate)
+    keys = ("account", "region")
     return [
-        Target(
-            one["name"], {k: one.get(k) or above[k] for k in ("account", "region")}, hold, traits
-        )
-        for one in spread(_dumped(listed), _dumped(channel), above)
+        Target(one["name"], {k: one.get(k) or substrate[k] for k in keys}, hold, traits)
+        for one in spread(_dumped(listed), channel, substrate)
     ]
 
 
