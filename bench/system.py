@@ -32,7 +32,7 @@ STOCK = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
 }
 """What Airflow has where nobody sets anything, for what the stack sets to be quick."""
-PATIENCE = 900.0
+PATIENCE = 150.0
 Json = dict[str, Any]
 
 
@@ -115,6 +115,17 @@ class System:
             raise TimeoutError(f"{dag} did not end: {self.states(dag, run_id)}")
         return self.client.run(dag, run_id)
 
+    def story(self, dag: str, run_id: str) -> str:
+        """Say when each task that ran began and ended, in seconds of the run."""
+        began = self.client.run(dag, run_id)["start_date"]
+        ran = [t for t in self.client.task_instances(dag, run_id) if t["start_date"]]
+        return "\n".join(
+            f"  {seconds(began, t['start_date']):6.1f} to {seconds(began, t['end_date']):6.1f}"
+            f"  try {t['try_number']}  {t['task_id']}"
+            for t in sorted(ran, key=lambda t: str(t["start_date"]))
+            if t["end_date"]
+        )
+
     def states(self, dag: str, run_id: str) -> dict[str, str]:
         """Give the state of each task."""
         found = self.client.task_instances(dag, run_id)
@@ -132,11 +143,25 @@ class System:
             raise TimeoutError(f"{dag}: {task}: {self.states(dag, run_id)}")
         return found
 
+    def counts_until(self, dag: str, run_id: str, task: str, *states: str) -> list[int]:
+        """Wait as above; gives how many processes ran a task, each time that it was looked."""
+        counts = [0]
+
+        def reached() -> bool:
+            counts.append(self.task_processes())
+            found = self.client.task_instances(dag, run_id, task_id=task)
+            return bool(found) and all(ti["state"] in states for ti in found)
+
+        if not wait_until(reached, timeout=PATIENCE, interval=0.2):
+            raise TimeoutError(f"{dag}: {task}: {self.states(dag, run_id)}")
+        return counts
+
     def task_processes(self) -> int:
         """Count the processes that run a task: children of the executor's workers."""
         try:
             workers = psutil.Process(self.stack.pid("scheduler")).children()
-            return sum(len(worker.children()) for worker in workers)
+            tasks = [task.status() for worker in workers for task in worker.children()]
+            return sum(status != psutil.STATUS_ZOMBIE for status in tasks)
         except psutil.NoSuchProcess:
             return self.task_processes()
 
