@@ -101,7 +101,7 @@ bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes
 	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure parsing and rollouts; writes the tables of docs/performance.md: [RUNS=5] [ONLY='parsing overhead waiting']
+bench: $(STAMP) ## Measure parsing and rollouts; writes the tables of docs/performance.md: [RUNS=5] [ONLY='parsing overhead']
 	@PYTHONPATH=plugins $(BIN)/python -m bench --runs $(or $(RUNS),5) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: lint

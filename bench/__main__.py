@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from bench import overhead, parsing, waiting
+from bench import overhead, parsing
 from bench.report import Row, made_by, rendered, write
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "parsing": lambda given: parsing.rows(runs=given.runs),
     "overhead": lambda given: overhead.rows(runs=given.runs),
-    "waiting": lambda given: waiting.rows(runs=given.runs),
 }
 
 

@@ -1,10 +1,9 @@
-"""A change applied without this product: by a script in threads, or from a task of a plain Dag."""
+"""A change applied without this product: from a task of a plain Dag."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -13,7 +12,7 @@ from typing import Any
 import boto3
 import yaml
 
-STACK, REGION, ROLE, THREADS = "baseline", "eu-central-1", "phased-rollout", 32
+STACK, REGION, ROLE = "baseline", "eu-central-1", "phased-rollout"
 POLL = 0.1
 
 
@@ -79,12 +78,6 @@ def apply(aws: Aws, account: str, *, change: Path, name: str) -> None:
         time.sleep(POLL)
     client.describe_stacks(StackName=STACK)
     client.get_template(StackName=STACK, TemplateStage="Original")
-
-
-def apply_to_all(aws: Aws, accounts: Iterable[str], *, change: Path, name: str) -> None:
-    """Be the script: all accounts, in threads."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda account: apply(aws, account, change=change, name=name), accounts))
 
 
 def healthy(aws: Aws, accounts: Iterable[str]) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
 import yaml
 
 from bench.plain_dag import PLAN
@@ -32,7 +31,7 @@ STOCK = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
 }
 """What Airflow has where nobody sets anything, for what the stack sets to be quick."""
-PATIENCE = 900.0
+PATIENCE = 150.0
 Json = dict[str, Any]
 
 
@@ -115,35 +114,21 @@ class System:
             raise TimeoutError(f"{dag} did not end: {self.states(dag, run_id)}")
         return self.client.run(dag, run_id)
 
+    def story(self, dag: str, run_id: str) -> str:
+        """Say when each task that ran began and ended, in seconds of the run."""
+        began = self.client.run(dag, run_id)["start_date"]
+        ran = [t for t in self.client.task_instances(dag, run_id) if t["start_date"]]
+        return "\n".join(
+            f"  {seconds(began, t['start_date']):6.1f} to {seconds(began, t['end_date']):6.1f}"
+            f"  try {t['try_number']}  {t['task_id']}"
+            for t in sorted(ran, key=lambda t: str(t["start_date"]))
+            if t["end_date"]
+        )
+
     def states(self, dag: str, run_id: str) -> dict[str, str]:
         """Give the state of each task."""
         found = self.client.task_instances(dag, run_id)
         return {ti["task_id"]: str(ti["state"]) for ti in found}
-
-    def wait_for(self, dag: str, run_id: str, task: str, *states: str) -> list[Json]:
-        """Wait until all instances of a task are in one of the states; gives them."""
-        found: list[Json] = []
-
-        def reached() -> bool:
-            found[:] = self.client.task_instances(dag, run_id, task_id=task)
-            return bool(found) and all(ti["state"] in states for ti in found)
-
-        if not wait_until(reached, timeout=PATIENCE, interval=0.2):
-            raise TimeoutError(f"{dag}: {task}: {self.states(dag, run_id)}")
-        return found
-
-    def task_processes(self) -> int:
-        """Count the processes that run a task: children of the executor's workers."""
-        try:
-            workers = psutil.Process(self.stack.pid("scheduler")).children()
-            return sum(len(worker.children()) for worker in workers)
-        except psutil.NoSuchProcess:
-            return self.task_processes()
-
-    def calls(self, accounts: list[str], *, service: str = "cloudformation") -> list[Json]:
-        """Give the calls in some accounts."""
-        wanted = set(accounts)
-        return [c for c in self.aws.calls(service=service) if c["account"] in wanted]
 
 
 def seconds(begin: str | datetime, end: str | datetime) -> float:

@@ -198,11 +198,7 @@ def _channel(
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
     windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
-    targets = [
-        target
-        for listed in channel.targets or ()
-        for target in targets_of(listed, channel, rollout.substrate)
-    ]
+    targets = targets_of(channel, rollout.substrate)
     return ModelChannel(
         name=channel.name,
         targets=tuple(target for target in targets if target.hold is None),

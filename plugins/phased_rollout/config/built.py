@@ -55,21 +55,27 @@ _INHERITED = {
 """What a signal takes over from a substrate of its system, so that its options say it all."""
 
 
-def targets_of(listed: AnyTarget, channel: AnyChannel, substrate: AnySubstrate) -> list[Target]:
-    """Give the targets that an entry of the file stands for: one in each region."""
+def targets_of(channel: AnyChannel, substrate: AnySubstrate) -> list[Target]:
+    """Give the targets that a channel lists: an entry stands for one in each region."""
+    above = dumped(channel), dumped(substrate)
+    listed = channel.targets or ()
+    return [target for each in listed for target in _targets(each, substrate, *above)]
+
+
+def _targets(
+    listed: AnyTarget, settings: AnySubstrate, channel: dict[str, Any], substrate: dict[str, Any]
+) -> list[Target]:
     hold = Hold(listed.hold.reason, listed.hold.until) if listed.hold else None
     traits = listed.traits or {}
     if isinstance(listed, SliceTarget):
-        region = substrate.region if isinstance(substrate, Fleets) else None
+        region = settings.region if isinstance(settings, Fleets) else None
         return [Target(listed.name, listed.address(region), hold, traits)]
     if not isinstance(listed, AccountTarget):
         return [Target(listed.name, listed.address(), hold, traits)]
-    above = dumped(substrate)
+    keys = ("account", "region")
     return [
-        Target(
-            one["name"], {k: one.get(k) or above[k] for k in ("account", "region")}, hold, traits
-        )
-        for one in spread(dumped(listed), dumped(channel), above)
+        Target(one["name"], {k: one.get(k) or substrate[k] for k in keys}, hold, traits)
+        for one in spread(dumped(listed), channel, substrate)
     ]
 
 

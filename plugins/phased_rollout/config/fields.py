@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -58,10 +59,16 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _note_known_keys(cls, data: Any, info: ValidationInfo) -> Any:
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        if isinstance(data, dict) and info.context is not None and not data.keys() <= known:
-            info.context[id(data)] = sorted(known)
+        if isinstance(data, dict) and info.context is not None:
+            known = _known_keys(cls)
+            if not data.keys() <= known:
+                info.context[id(data)] = sorted(known)
         return data
+
+
+@cache  # of the classes of the schema; asked for each of thousands of targets
+def _known_keys(kind: type[BaseModel]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in kind.model_fields.items())
 
 
 def choice(kinds: type[StrEnum]) -> Callable[[Any], StrEnum]:
