@@ -104,6 +104,10 @@ bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes
 bench: $(STAMP) ## Measure parsing and rollouts; writes the tables of docs/performance.md: [RUNS=5] [ONLY='parsing overhead']
 	@PYTHONPATH=plugins $(BIN)/python -m bench --runs $(or $(RUNS),5) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: audit
+audit: $(STAMP) ## Ask an advisory service (OSV) about every pinned version; fails on what is known of one, and when it cannot ask
+	@$(BIN)/python .ci/audit.py $(BIN)/uv
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types
 	@$(BIN)/ruff check .

@@ -529,6 +529,17 @@ def test_a_folder_of_more_than_a_hundred_files_is_not_read(
         changes.load(folder.name, base=folder.parent, given={}, templates=templates)
 
 
+def test_a_folder_whose_files_are_too_much_together_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MAX_BYTES_IN_ALL", 100)
+    (tmp_path / "big").mkdir()
+    for name in ("a.json", "b.json"):
+        (tmp_path / "big" / name).write_text("x" * 60)
+    with pytest.raises(ChangeError, match="big: more than 100 bytes in all: split the change"):
+        changes.load("big", base=tmp_path, given={}, templates=None)
+
+
 def test_a_name_neither_breaks_a_line_nor_steers_a_terminal(folder: Path) -> None:
     (folder / "a\n\x1b[2J\u202e").touch()
     with pytest.raises(ChangeError) as raised:

@@ -158,6 +158,11 @@ def test_aliases_that_would_expand_to_too_much_are_refused() -> None:
         parsed(bomb + "Resources: {A: {Type: X}}")
 
 
+def test_a_template_that_nests_too_deep_is_refused_before_it_ends_the_process() -> None:
+    with pytest.raises(ChangeError, match="nested more than 100 levels"):
+        parsed("Resources: " + "[" * 200_000)
+
+
 TAGS = """\
 Parameters: {A: {Type: String, Default: 1}}
 Resources:

@@ -231,9 +231,9 @@ def _attempt(shown: Json) -> Attempt:
 
 
 def _unpacked(text: str) -> bytes:
-    """Unpack what ``_packed`` wrote, but no bomb: who may edit the ConfigMap is not trusted."""
+    """Unpack what ``packed`` wrote, but no bomb: who may edit the ConfigMap is not trusted."""
     opened = zlib.decompressobj(wbits=_GZIP)
-    found = opened.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED)
-    if not opened.eof:
+    found = opened.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED + 1)
+    if not opened.eof or len(found) > MAX_UNPACKED:
         raise ValueError("is cut off, or unpacks to too much")
     return found
