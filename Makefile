@@ -92,6 +92,10 @@ test-kubernetes: $(STAMP) ## Run the contract suite on a real cluster: KUBECONFI
 test-fast: lint ## The same without the tests that start Airflow
 	@$(BIN)/python -m pytest -ra -m 'not integration and not browser and not faults' $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## Spoil configurations and changes in many ways: [FUZZ=100000]
+	@FUZZ=$(or $(FUZZ),100000) $(BIN)/python -m pytest -ra --timeout=3600 tests/unit/test_fuzz.py $(ARGS)
+
 .PHONY: bench-health
 bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes the table of docs/health.md: [RUNS=100]
 	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
@@ -101,6 +105,14 @@ faults: $(STAMP) ## Kill task, scheduler and triggerer at each side effect of a 
 	@rm -rf .state/faults; for kind in task scheduler triggerer; do \
 	  FAULTS=.state/faults FAULTS_KILL=$$kind $(BIN)/python -m pytest -m faults tests/integration/test_kills.py $(ARGS) || true; \
 	done; $(BIN)/python -m bench.faults .state/faults
+
+.PHONY: bench
+bench: $(STAMP) ## Measure parsing and rollouts; writes the tables of docs/performance.md: [RUNS=5] [ONLY='parsing overhead']
+	@PYTHONPATH=plugins $(BIN)/python -m bench --runs $(or $(RUNS),5) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: audit
+audit: $(STAMP) ## Ask an advisory service (OSV) about every pinned version; fails on what is known of one, and when it cannot ask
+	@$(BIN)/python .ci/audit.py $(BIN)/uv
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and types

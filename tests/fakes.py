@@ -1,14 +1,16 @@
-"""A substrate and a signal in memory, for tests of the engine itself."""
+"""A substrate, a signal and metrics in memory, for tests of the engine itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from phased_rollout.errors import DriftedError, RefusedError, RolloutError, UnreachableError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Target
 from phased_rollout.model.digest import digest_of
+from phased_rollout.model.metric import Metric, Worse
 from phased_rollout.model.target_state import (
     Artifact,
     Health,
@@ -130,3 +132,30 @@ class FakeSignal:
 
     def observe(self, target: Target) -> Sequence[Observation]:
         return [Observation(target.name, "fake", self.health, "as the test says")]
+
+
+@dataclass
+class FakeMetrics:
+    """Judged metrics with known series: target to points; a target without any is silent."""
+
+    metrics: tuple[Metric, ...] = (Metric("errors", Worse.HIGHER, min_points=10, period=300.0),)
+    points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    error: Exception | None = None
+    asked: list[tuple[datetime, datetime]] = field(default_factory=list)
+
+    def series(
+        self, targets: Sequence[Target], *, metric: Metric, start: datetime, end: datetime
+    ) -> dict[str, list[tuple[float, float]]]:
+        self.asked.append((start, end))
+        if self.error:
+            raise self.error
+        first, last = start.timestamp(), end.timestamp()
+        return {
+            t.name: [p for p in self.points.get(t.name, []) if first <= p[0] < last]
+            for t in targets
+        }
+
+    def exposure(
+        self, targets: Sequence[Target], *, metric: Metric, start: datetime, end: datetime
+    ) -> dict[str, float]:
+        return {t.name: float(len(self.points.get(t.name, []))) for t in targets}

@@ -24,7 +24,10 @@ BUILT_IN = {
     },
     SIGNALS: {
         "cloudwatch_alarms": "phased_rollout.health.cloudwatch_alarms:CloudWatchAlarms",
+        "cloudwatch_metrics": "phased_rollout.health.cloudwatch_metrics:CloudWatchMetrics",
+        "http_probe": "phased_rollout.health.http_probe:HttpProbe",
         "kubernetes_workloads": "phased_rollout.health.kubernetes_workloads:KubernetesWorkloads",
+        "prometheus": "phased_rollout.health.prometheus:Prometheus",
     },
     INVENTORIES: {
         "organizations": "phased_rollout.inventory.organizations:Organizations",

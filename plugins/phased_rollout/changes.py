@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from phased_rollout.config.change_file import Settings, parameter_text
 from phased_rollout.config.document import parse, read_text
 from phased_rollout.config.explain import validated
 from phased_rollout.config.nodes import Scalars
-from phased_rollout.config.problems import Problems, did_you_mean
+from phased_rollout.config.problems import Problems, did_you_mean, on_one_line
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
@@ -23,6 +24,8 @@ TEMPLATES = ("template.yaml", "template.yml", "template.json")
 IN_A_REQUEST = 51_200
 MAX_BYTES = 1_000_000
 """Bytes of a template: what CloudFormation takes in a request, and from a bucket."""
+MAX_FILES, MAX_BYTES_IN_ALL = 100, 10_000_000
+"""What a folder may hold, wherever it lies."""
 
 
 def templates_of(definition: Definition) -> tuple[str, ...] | None:
@@ -53,7 +56,7 @@ def load(
     settings = _settings(files[SETTINGS], read, problems) if SETTINGS in files else Settings()
     values = dict(_given(given, read, problems))
     if problems or read is None:
-        raise ChangeError("\n".join(problems))
+        raise ChangeError("\n".join(map(on_one_line, problems)))
     return Change(
         name=folder.name,
         files={template.file: template.text for template in read.all},
@@ -105,8 +108,8 @@ def _too_long(change: Change, definition: Definition) -> Iterator[str]:
 def _files(folder: Path, templates: Sequence[str] | None, problems: list[str]) -> dict[str, Path]:
     """Give the files to read; note whatever else is there."""
     try:
-        entries = sorted(folder.iterdir())
-        inside = folder.resolve()
+        entries = sorted(islice(folder.iterdir(), MAX_FILES + 1))
+        inside = folder.resolve(strict=True)
     except FileNotFoundError:
         problems.append(f"{folder}: no such folder: create it, or correct the name of the change")
     except NotADirectoryError:
@@ -114,6 +117,10 @@ def _files(folder: Path, templates: Sequence[str] | None, problems: list[str]) -
     except (OSError, ValueError) as error:
         problems.append(f"{folder}: cannot be read: {error}")
     else:
+        if len(entries) > MAX_FILES:
+            what = f"holds more than {MAX_FILES} files: name the folder of one change"
+            problems.append(f"{folder}: {what}")
+            return {}
         ignored = [e for e in entries if e.name.startswith((".", "README"))]
         if templates is None:
             return _any_files(entries, inside, ignored, problems)
@@ -141,7 +148,11 @@ def _any_files(
 
 def _within(files: Sequence[Path], inside: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
     for file in files:
-        if file.resolve().is_relative_to(inside):
+        try:
+            is_inside = file.resolve().is_relative_to(inside)
+        except (OSError, RuntimeError):  # a link to itself
+            is_inside = False
+        if is_inside:
             yield file.name, file
         else:
             problems.append(f"{file}: points out of its folder: put a copy here")
@@ -169,13 +180,17 @@ def _templates(
 
 
 def _any_content(folder: Path, files: Mapping[str, Path], problems: list[str]) -> Templates | None:
-    found = []
+    found: list[Template] = []
     for name in sorted(set(files) - {SETTINGS}):
         noted = Problems(str(folder / name))
         text = read_text(files[name], noted, limit=MAX_BYTES)
         problems.extend(noted.texts())
         if text is not None:
             found.append(Template(name, text, frozenset(), frozenset()))
+        if sum(len(each.text) for each in found) > MAX_BYTES_IN_ALL:
+            what = f"more than {MAX_BYTES_IN_ALL:,} bytes in all: split the change"
+            problems.append(f"{folder}: {what}")
+            return None
     if not found and not problems:
         problems.append(f"{folder}: holds no file, so nothing would be rolled out: add one")
     return Templates(tuple(found), any_content=True)

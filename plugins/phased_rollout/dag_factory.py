@@ -15,6 +15,7 @@ from airflow.sdk import (
     get_parsing_context,
 )
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.param import ParamsDict
 
 from phased_rollout import config
 from phased_rollout.dag_control import build_control
@@ -31,9 +32,10 @@ from phased_rollout.model.definition import (
 from phased_rollout.operators.about import ABOUT, about_channel, about_rollout, summary
 from phased_rollout.operators.announce import outlet
 from phased_rollout.operators.apply import ApplyOperator
-from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.operators.approval import AuthorizeOperator, DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.operators.enter import EnterOperator
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.preview import PreviewOperator
@@ -93,7 +95,6 @@ def build_dag(
         catchup=False,
         max_active_runs=1,
         allowed_run_types=RUN_TYPES,  # type: ignore[arg-type] # Airflow converts the names
-        params=run_params(definition, base=base, emergency=emergency),
         default_args={
             "owner": "phased_rollout",
             "retries": RETRIES,
@@ -118,7 +119,8 @@ def build_dag(
             response_timeout=definition.authorize_within,
         )
         plan >> preview >> authorize
-        channels = [_channel(definition, channel) for channel in definition.channels]
+        shape = definition.shape  # once: it names all channels
+        channels = [_channel(definition, channel, shape) for channel in definition.channels]
         last: Task = authorize
         for tasks in channels:
             last >> tasks[0]
@@ -126,7 +128,7 @@ def build_dag(
         outcome = OutcomeOperator(
             task_id="outcome",
             definition=definition.name,
-            shape=definition.shape,
+            shape=shape,
             trigger_rule=TriggerRule.NONE_FAILED,
         )
         [tasks[-1] for tasks in channels] >> outcome
@@ -137,17 +139,19 @@ def build_dag(
                 restores = isinstance(task, RestoreOperator)  # its id ends with a channel's name
                 word = task.task_id.rpartition(".")[2].partition("_")[0]
                 task.doc_md = ABOUT["restore" if restores else word]
+    # Last: each task that is made afterwards would take a copy, which grows with the channels.
+    dag.params = ParamsDict(run_params(definition, base=base, emergency=emergency))
     return dag
 
 
-def _channel(definition: Definition, channel: Channel) -> list[Task]:
+def _channel(definition: Definition, channel: Channel, shape: list[str]) -> list[Task]:
     common = {"definition": definition.name}
     graduation = outlet(definition.name, channel.name)
     with TaskGroup(channel.name, tooltip=summary(channel), doc_md=about_channel(channel)):
         enter = EnterOperator(
             task_id="enter",
             channel=channel.name,
-            shape=definition.shape,
+            shape=shape,
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )
@@ -170,11 +174,7 @@ def _channel(definition: Definition, channel: Channel) -> list[Task]:
             outlets=[graduation],
             **common,
         )
-        gate: BaseOperator = (
-            ApprovalGate(task_id="gate", channel=channel, outlets=[graduation], **common)
-            if channel.needs_approval
-            else EmptyOperator(task_id="gate")
-        )
+        gate = ApprovalGate(task_id="gate", channel=channel, outlets=[graduation], **common)
         enter >> apply >> soak >> health >> gate
         apply >> health
     return [enter, apply, soak, health, gate]

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from phased_rollout.model.definition import Access, Definition
+from phased_rollout.model.access import Access
+from phased_rollout.model.definition import Definition
 from phased_rollout.triggers.stuck import tell_stuck
 
 _SEE = {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}}

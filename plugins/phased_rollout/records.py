@@ -7,7 +7,8 @@ Layout below the root, which is a local folder or object storage (``PHASED_ROLLO
     rollouts/<definition>/started/<at>~<run>.json          which rollouts have begun
     rollouts/<definition>/debts/<at>~<run>.json            see debts.py
     rollouts/<definition>/locks/<target>/<n>.json          locks, and <n>.released
-    rollouts/<definition>/runs/<run>/plan.json             the frozen plan
+    rollouts/<definition>/runs/<run>/plan.json             the frozen plan; certified: its
+                                                           graduations are, see certificates.py
     rollouts/<definition>/runs/<run>/told/<event>~<digest>.json  whom to tell was claimed
     rollouts/<definition>/runs/<run>/ledger/<at>~<kind>~<channel>~~<nonce>.json
     rollouts/<definition>/runs/<run>/before/<channel>/<rollbacks>/<target>.json
@@ -40,15 +41,13 @@ from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.ledger import Entry, Kind, Ledger
 from phased_rollout.model.plan import Plan
 from phased_rollout.model.target_state import Artifact, TargetState
-from phased_rollout.record_names import safe_name, stamp
+from phased_rollout.record_names import entry_of, safe_name, stamp
 from phased_rollout.storage import storage_at
 
 SCHEMA_VERSION = 1
 ENVIRONMENT = "PHASED_ROLLOUT_RECORDS"
 _PLAN = TypeAdapter(Plan)
 _CHANGE = TypeAdapter(Change)
-_COUNT_OF_FIELDS = 5
-_KINDS = frozenset(Kind)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,8 @@ class RolloutRecords:
     def freeze(self, plan: Plan, change: Change) -> Plan:
         """Keep the plan of this run. The first one stays: a second call gives it back."""
         content = self.store.put(_CHANGE.dump_python(change, mode="json"))
-        value = {"plan": _PLAN.dump_python(plan, mode="json"), "change": content}
+        kept = _PLAN.dump_python(plan, mode="json")
+        value = {"plan": kept, "change": content, "certified": True}
         with contextlib.suppress(RecordExistsError):
             self.store.create(self.folder / "plan.json", value)
         frozen = self.plan()
@@ -267,11 +267,8 @@ class RolloutRecords:
 
     def _entries(self, folder: ObjectStoragePath) -> Iterator[tuple[Entry, str]]:
         for name in self.store.names(folder):
-            parts = name.removesuffix(".json").split("~")
-            if len(parts) != _COUNT_OF_FIELDS or parts[1] not in _KINDS:
-                continue
-            at = datetime.fromisoformat(parts[0])
-            yield Entry(at, Kind(parts[1]), unquote(parts[2]), unquote(parts[3])), name
+            if entry := entry_of(name):
+                yield entry, name
 
 
 def _readable(value: dict[str, Any]) -> dict[str, Any]:

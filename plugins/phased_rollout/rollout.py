@@ -51,9 +51,13 @@ class Rollout:
         """The adapter to the targets."""
         return substrates.build(self.plan.definition.substrate)
 
-    def signals(self, channel: Channel) -> list[health.Signal]:
-        """The declared health signals of a channel."""
+    def signals(self, channel: Channel) -> list[health.Polled]:
+        """The declared health signals of a channel that are polled."""
         return health.build(channel.signals)
+
+    def sources(self, channel: Channel) -> list[health.MetricSource]:
+        """The sources of a channel's metrics that are judged."""
+        return health.sources(channel.signals)
 
     def targets(self, channel: str, names: Iterable[str]) -> list[Target]:
         """Find targets by name, in the plan's channel only; raises RolloutError for any other."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from phased_rollout.changes import MAX_BYTES_IN_ALL as MAX_BYTES
+from phased_rollout.changes import MAX_FILES
 from phased_rollout.config.source import is_remote, path_of, problem_of
 from phased_rollout.errors import ChangeError, UnreachableError
 
-MAX_FILES = 100
-MAX_BYTES = 10_000_000
 _IGNORED = (".", "README")
 """Beginnings of the names of files that are no part of a change."""
 

@@ -12,6 +12,7 @@ from sandbox.aws.denials import DENIED_BY_SCP, Denial, Denials
 from sandbox.aws.faults import Fault, Faults
 from sandbox.aws.identity import MANAGEMENT_ACCOUNT, Identities, RoleTrust
 from sandbox.aws.journal import Journal
+from sandbox.aws.metrics import key_of, series_of
 from sandbox.aws.organizations import Organizations
 from sandbox.aws.pace import Pace
 from sandbox.aws.permissions import Ban, Permissions
@@ -99,6 +100,15 @@ class Admin:
     def delete_workloads(self, _query: Query, _body: Json) -> Json:
         self.workloads.clear()
         return {}
+
+    def post_metrics(self, _query: Query, body: Json) -> Json:
+        """Add points to a metric, of any age: ``{"points": [[seconds, value], …], …}``."""
+        dimensions = [{"Name": k, "Value": v} for k, v in (body.get("dimensions") or {}).items()]
+        key = key_of(body["namespace"], body["metric"], dimensions)
+        known = series_of(body["account"], body["region"])
+        added = [(float(at), float(value)) for at, value in body["points"]]
+        known[key] = sorted([*known.get(key, []), *added])
+        return {"points": len(known[key])}
 
     def get_settings(self, _query: Query, _body: Json) -> Json:
         shown = asdict(self.pace) | {"held": sorted(self.pace.held)}

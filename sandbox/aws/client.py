@@ -149,6 +149,15 @@ class SandboxAws:
     def clear_workloads(self) -> None:
         self._admin("DELETE", "workloads")
 
+    def metric(
+        self, *, account: str, namespace: str, metric: str, points: Iterable[tuple[float, float]],
+        dimensions: dict[str, str] | None = None, region: str = "eu-central-1",
+    ) -> None:  # fmt: skip
+        """Add points, (seconds since the epoch, value), to a metric: history of any age, too."""
+        body: Json = {"account": account, "region": region, "namespace": namespace,
+                      "metric": metric, "dimensions": dimensions or {}}  # fmt: skip
+        self._admin("POST", "metrics", body=body | {"points": list(points)})
+
     def settings(self, **changes: Any) -> Json:
         """Read, or change: ``phase``, ``slow={account: seconds}``, ``page_size``,
         ``session_seconds``, ``command_lag``."""

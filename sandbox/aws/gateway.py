@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws import alarms, buckets
+from sandbox.aws import alarms, buckets, metrics
 from sandbox.aws.cloudformation.service import NAMESPACE, CloudFormation
 from sandbox.aws.errors import AwsError, validation_error
 from sandbox.aws.faults import Fault, Faults, injected_error
@@ -122,7 +122,9 @@ class Gateway:
     def _perform(self, environ: Environ, request: Request, caller: Caller) -> Reply:
         self.permissions.check(caller, request)
         size = self.pace.page_size
+        now = dt.datetime.now(dt.UTC)
         own = alarms.answer(request, caller=caller, size=size)
+        own = own or metrics.answer(request, caller=caller, size=size, now=now)
         if own := own or self.run_command.answer(request, caller=caller):
             return own
         alarms.check(request)

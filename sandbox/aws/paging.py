@@ -14,23 +14,25 @@ T = TypeVar("T")
 
 def page(items: Sequence[T], *, token: str | None, size: int) -> tuple[list[T], str | None]:
     """The items of one page, and the token of the next one, if there is one."""
-    start = _offset(token)
+    start = offset_of(token)
     rest = start + size
-    return list(items[start:rest]), _token(rest) if rest < len(items) else None
+    return list(items[start:rest]), token_of(rest) if rest < len(items) else None
 
 
 def newest_first(items: Sequence[T], *, token: str | None, size: int) -> tuple[list[T], str | None]:
     """Like :func:`page`, backwards; items that are appended meanwhile do not shift the pages."""
-    end = _offset(token) if token else len(items)
+    end = offset_of(token) if token else len(items)
     start = max(0, end - size)
-    return list(reversed(items[start:end])), _token(start) if start else None
+    return list(reversed(items[start:end])), token_of(start) if start else None
 
 
-def _token(offset: int) -> str:
+def token_of(offset: int) -> str:
+    """The token of the page that begins there."""
     return base64.urlsafe_b64encode(f"page:{offset}".encode()).decode()
 
 
-def _offset(token: str | None) -> int:
+def offset_of(token: str | None) -> int:
+    """Where the page of a token begins."""
     if not token:
         return 0
     try:

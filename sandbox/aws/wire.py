@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -57,6 +58,9 @@ def _body(environ: Environ) -> bytes:
         environ["CONTENT_LENGTH"] = str(len(body))
     else:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    if environ.pop("HTTP_CONTENT_ENCODING", None) == "gzip":  # SDKs compress PutMetricData
+        body = gzip.decompress(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 

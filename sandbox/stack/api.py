@@ -153,6 +153,11 @@ class Client(Transport):
         params: dict[str, str | int | bool] = {"map_index": map_index, "deserialize": True}
         return self.request("GET", path, params=params)["value"]
 
+    def connect(self, connection_id: str, *, host: str) -> Json:
+        """Make a connection to an HTTP API."""
+        body = {"connection_id": connection_id, "conn_type": "http", "host": host}
+        return dict(self.request("POST", "/connections", json=body))
+
     # approvals
 
     def approvals(self, dag_id: str = "~", run_id: str = "~") -> list[Json]:

@@ -72,7 +72,12 @@ class Task:
 
     @property
     def mark(self) -> Mark:
-        """How far it is; a state that we do not know is one that goes on."""
+        """How far it is; a state that we do not know is one that goes on.
+
+        A gate watches its channel, deferred, while it waits for a person.
+        """
+        if self.state == "deferred" and self.task_id.endswith(".gate"):
+            return Mark.ASKING
         return _MARKS.get(self.state, Mark.RUNNING)
 
 

@@ -18,8 +18,8 @@ from airflow.timetables.base import TimeRestriction
 from phased_rollout.dag_control import build_control
 from phased_rollout.dag_factory import build_dag
 from phased_rollout.model.definition import Access, Conduct, Emergency, OnFailure
-from phased_rollout.operators.approval import ApprovalGate
 from phased_rollout.operators.callbacks import record_and_arm
+from phased_rollout.operators.gate import ApprovalGate
 from tests.builders import a_channel, a_definition
 
 ROOT = Path(__file__).parents[2]
@@ -273,8 +273,9 @@ def test_only_what_records_a_graduation_may_make_an_asset_event(dag: DAG) -> Non
         task.task_id: [outlet.name for outlet in task.outlets] for task in dag.tasks if task.outlets
     }
     assert declared == {
-        f"{name}.health": [f"rollout://aws_accounts/{name}"]
+        f"{name}.{task}": [f"rollout://aws_accounts/{name}"]
         for name in ("playground", "test", "infra", "production")
+        for task in ("health", "gate")
     }
 
 

@@ -85,7 +85,7 @@ def too_many_restores_fail(answer: str) -> Any:
         run_id = world.trigger(scenario)
         world.wait_for_task(scenario, run_id, "playground.soak", "deferred")
         denials = refuse_restore(world, scenario, 1, 2)
-        world.wait_for_task(scenario, run_id, "rollback.playground", "awaiting_input")
+        world.wait_until_asked(scenario, run_id, "rollback.playground")
         story = Story(run_id, seen={"paused": world.running(scenario, "playground")})
         for denial in denials:
             world.aws.clear_denials(denial)
@@ -126,7 +126,7 @@ def held_apply(world: World, scenario: Scenario) -> Ended:
     """Mend the cause, clear `apply` with "only failed", which leaves the question open."""
     (denial,) = refuse(world, scenario, "playground", 2)
     run_id = world.trigger(scenario, change=change(REFUSED))
-    world.wait_for_task(scenario, run_id, "rollback.decide", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "rollback.decide")
     world.aws.clear_denials(denial)
     world.operator.clear(scenario.name, run_id, ["playground.apply"], only_failed=True)
     world.wait_for_record(scenario, run_id, Kind.FINISHED)
@@ -144,7 +144,7 @@ def held_health(world: World, scenario: Scenario) -> Ended:
     """An alarm of playground fails `production.health`; it ends, and `health` is cleared."""
     run_id = world.trigger(scenario)
     alarm_at_health(world, scenario, run_id, of="playground", at="production")
-    world.wait_for_task(scenario, run_id, "rollback.decide", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "rollback.decide")
     world.alarm(scenario.account("playground", 1), "OK")
     world.operator.clear(scenario.name, run_id, ["production.health"])
     return Ended(run_id, world.wait_for_end(scenario, run_id))
@@ -155,7 +155,7 @@ def held_soak(world: World, scenario: Scenario) -> Ended:
     run_id = world.trigger(scenario)
     world.wait_for_record(scenario, run_id, Kind.APPLIED, channel="playground")
     world.alarm(scenario.account("playground", 1), "ALARM")
-    world.wait_for_task(scenario, run_id, "rollback.decide", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "rollback.decide")
     world.alarm(scenario.account("playground", 1), "OK")
     world.operator.clear(scenario.name, run_id, ["playground.soak"])
     return Ended(run_id, world.wait_for_end(scenario, run_id))

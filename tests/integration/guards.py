@@ -150,7 +150,7 @@ def fleet_wide(world: World, scenario: Scenario) -> Story:
     """A fix goes everywhere at once; who asked for it cannot authorize it."""
     urgent = emergency(scenario)
     run_id = world.trigger(urgent, bypass="fleet_wide", **URGENT)
-    world.wait_for_task(urgent, run_id, "authorize", "awaiting_input")
+    world.wait_until_asked(urgent, run_id, "authorize")
     world.operator.answer(urgent.name, run_id, "authorize", options=["Approve"])
     records = world.records(scenario, run_id)
 
@@ -307,7 +307,7 @@ def drifted(world: World, scenario: Scenario) -> Story:
     world.wait_for_record(scenario, run_id, Kind.HELD, channel="production")
     story = Story(run_id, seen={"held": world.mutations(production)})
     world.operator.clear(scenario.name, run_id, ["production.enter"])
-    world.wait_for_task(scenario, run_id, "production.enter", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "production.enter")
     [asked] = [
         a
         for a in world.operator.approvals(scenario.name, run_id)

@@ -178,7 +178,7 @@ def play(world: World, scenario: Scenario) -> Run:
 def approve(world: World, scenario: Scenario, run_id: str) -> None:
     """Approve the gate once Airflow takes an answer: while a retry looks for one, it may not."""
     gate = "playground.gate"
-    world.wait_for_task(scenario, run_id, gate, "awaiting_input", "deferred", timeout=900)
+    world.wait_until_asked(scenario, run_id, gate, timeout=900)
 
     def answered() -> bool:
         try:

@@ -64,7 +64,7 @@ def answer_lost(world: World, scenario: Scenario) -> Ended:
     world.together(kill_and_restart(world))
     world.wait_for_others(scenario)
     run_id = world.trigger(scenario)
-    world.wait_for_task(scenario, run_id, "playground.gate", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "playground.gate")
     # One that is only stopped may hold the lock on the run that clearing waits for.
     world.stack.kill("scheduler")
     try:

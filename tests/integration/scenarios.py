@@ -97,7 +97,7 @@ def rejected(world: World, scenario: Scenario) -> Ended:
 def marked_approved(world: World, scenario: Scenario) -> Ended:
     """A user marks the gate as success instead of answering it."""
     run_id = world.trigger(scenario)
-    world.wait_for_task(scenario, run_id, "playground.gate", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "playground.gate")
     world.operator.set_task_state(scenario.name, run_id, "playground.gate", state="success")
     return Ended(run_id, world.wait_for_end(scenario, run_id))
 
@@ -156,7 +156,7 @@ def held(world: World, scenario: Scenario) -> Ended:
     """Let the rollout hold on a refusal, mend its cause, and clear the apply that failed."""
     denial = world.aws.deny(account=scenario.account("test", 2), resource_type="AWS::SQS::Queue")
     run_id = world.trigger(scenario, change=change(REFUSED))
-    world.wait_for_task(scenario, run_id, "rollback.decide", "awaiting_input")
+    world.wait_until_asked(scenario, run_id, "rollback.decide")
     world.aws.clear_denials(denial)
     failed = world.wait_for_task(scenario, run_id, "test.apply", "failed")
     world.operator.clear(scenario.name, run_id, [("test.apply", failed["map_index"])])

@@ -217,9 +217,18 @@ class World:
             raise TimeoutError(f"{scenario.name}: {task}: {self.states(scenario, run_id)}")
         return found[0]
 
-    def answer(self, scenario: Scenario, run_id: str, task: str, option: str) -> None:
+    def wait_until_asked(
+        self, scenario: Scenario, run_id: str, task: str, *, timeout: float = 420
+    ) -> Json:
+        """Wait until a task asks a person; a gate watches its channel meanwhile, deferred."""
+        asks = "deferred" if task.endswith(".gate") else "awaiting_input"
+        return self.wait_for_task(scenario, run_id, task, asks, interval=0.1, timeout=timeout)
+
+    def answer(
+        self, scenario: Scenario, run_id: str, task: str, option: str, *, timeout: float = 420
+    ) -> None:
         """Answer a question as the approver, the moment it is asked."""
-        self.wait_for_task(scenario, run_id, task, "awaiting_input", interval=0.1)
+        self.wait_until_asked(scenario, run_id, task, timeout=timeout)
         self.approver.answer(scenario.name, run_id, task, options=[option])
 
     # seeing

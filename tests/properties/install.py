@@ -21,7 +21,7 @@ from phased_rollout.operators import apply, callbacks
 from phased_rollout.operators.base import now
 from phased_rollout.records import RecordStore
 from phased_rollout.sensors import soak as soak_sensor
-from phased_rollout.triggers import answer, operation, soak
+from phased_rollout.triggers import answer, operation, soak, watch
 from tests.properties.fleet import FleetSignal
 from tests.properties.processes import current, point
 from tests.properties.world import World
@@ -111,12 +111,12 @@ def _one_thread(patch: pytest.MonkeyPatch) -> None:
     def sleep(seconds: float) -> Generator[float, None, None]:
         yield seconds
 
-    patch.setattr(rollout, "ThreadPoolExecutor", Pool)
+    for module in (rollout, watch):
+        patch.setattr(module, "ThreadPoolExecutor", Pool)
     for module in (answer, operation, soak):
         patch.setattr(module, "in_thread", in_thread)
         patch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
-    for module in (operation, soak):
-        patch.setattr(module, "for_each", for_each)
+    patch.setattr(operation, "for_each", for_each)
 
 
 def _stops(patch: pytest.MonkeyPatch, world: World) -> None:

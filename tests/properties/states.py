@@ -23,7 +23,10 @@ BAD = {FAILED, UPSTREAM_FAILED}
 
 @dataclass(eq=False)
 class Ti:
-    """A task instance, with what Airflow keeps of it between two processes."""
+    """A task instance, with what Airflow keeps of it between two processes.
+
+    :param asks: whether its trigger is one that waits for an answer, too
+    """
 
     dag_id: str
     run_id: str
@@ -37,6 +40,11 @@ class Ti:
     process: Process | None = None
     resume: tuple[str, dict[str, Any]] | None = None
     kills: int = 0
+    asks: bool = False
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        return self.state == AWAITING or (self.state == DEFERRED and self.asks)
 
     @property
     def id(self) -> str:

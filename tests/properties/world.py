@@ -28,6 +28,7 @@ from phased_rollout.dag_factory import build_dag
 from phased_rollout.model.definition import Definition
 from phased_rollout.operators.callbacks import record_and_arm
 from phased_rollout.sensors.health import HealthSensor
+from phased_rollout.triggers.approval import ApprovalTrigger
 from tests.properties.fleet import Box, Fleet
 from tests.properties.processes import Clock, Process, point
 from tests.properties.states import (
@@ -174,12 +175,13 @@ class World:
     def answer(self, run: Run, ti: Ti, option: str | None, *, user: str = "alice") -> None:
         """Answer what a task asks; no option is the deadline."""
         event = self._event(run, ti, option, user=user)
-        ti.rest(SCHEDULED)
+        ti.leave(SCHEDULED)
         ti.resume = ("execute_complete", {"event": event})
 
     def answer_too_soon(self, run: Run, ti: Ti, option: str, *, user: str = "alice") -> None:
         """Answer before the scheduler has noticed that the task waits: that fails the try."""
         self._event(run, ti, option, user=user)
+        ti.leave(RUNNING)
         self._lost(run, ti, noticed=True, final=False)
         self.tell(run, ti.task_id, "lost its answer")
 
@@ -265,7 +267,7 @@ class World:
 
     def waiting(self) -> list[tuple[Run, Ti]]:
         """Give the tasks that ask a person."""
-        return [(r, t) for r in self.runs for t in r.instances.known if t.state == AWAITING]
+        return [(r, t) for r in self.runs for t in r.instances.known if t.waits_for_a_person]
 
     def tell(
         self, run: Run, task: str, what: str, *, process: Process | None = None, detail: str = ""
@@ -363,7 +365,8 @@ class World:
             process.failing = True
             self._call_back(context, error)
         point("the end")
-        self.tell(run, ti.task_id, what, process=process, detail=str(value))
+        told = AWAITING if _asks(value) else what
+        self.tell(run, ti.task_id, told, process=process, detail=str(value))
         if ti.process is process and ti.state == RUNNING:
             self._conclude(run, ti, what, value, operator)
 
@@ -413,6 +416,7 @@ class World:
         moment = getattr(wait.trigger, "moment", None)
         if moment is not None:
             ti.not_before = datetime.fromisoformat(moment.isoformat()).astimezone(UTC)
+        ti.asks = _asks(wait)
         ti.process = self._process(
             run, f"trigger of {ti.name}", lambda p: self._watch(ti, wait.trigger, resume, p)
         )
@@ -441,6 +445,11 @@ class World:
             if ti.process is process:
                 ti.not_before = self.clock.at + timedelta(seconds=seconds)
             point("sleeps")
+
+
+def _asks(value: Any) -> bool:
+    """Whether a task waits for a person, though it is deferred."""
+    return isinstance(value, TaskDeferred) and isinstance(value.trigger, ApprovalTrigger)
 
 
 def dag_of(definition: Definition, base: Path, *, emergency: bool = False) -> DAG:

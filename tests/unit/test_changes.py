@@ -517,3 +517,47 @@ def test_the_short_forms_of_intrinsics_are_read(folder: Path) -> None:
         "      Y: !Transform {Name: AWS::Include, Parameters: {Location: !ImportValue x}}\n"
     )
     assert list(load(folder).files) == ["template.yaml"]
+
+
+@pytest.mark.parametrize("templates", [(), None])
+def test_a_folder_of_more_than_a_hundred_files_is_not_read(
+    folder: Path, templates: tuple[str, ...] | None
+) -> None:
+    for number in range(101):
+        (folder / f"{number}.yaml").touch()
+    with pytest.raises(ChangeError, match="longer: holds more than 100 files: name the folder of"):
+        changes.load(folder.name, base=folder.parent, given={}, templates=templates)
+
+
+def test_a_folder_whose_files_are_too_much_together_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MAX_BYTES_IN_ALL", 100)
+    (tmp_path / "big").mkdir()
+    for name in ("a.json", "b.json"):
+        (tmp_path / "big" / name).write_text("x" * 60)
+    with pytest.raises(ChangeError, match="big: more than 100 bytes in all: split the change"):
+        changes.load("big", base=tmp_path, given={}, templates=None)
+
+
+def test_a_name_neither_breaks_a_line_nor_steers_a_terminal(folder: Path) -> None:
+    (folder / "a\n\x1b[2J\u202e").touch()
+    with pytest.raises(ChangeError) as raised:
+        load(folder)
+    assert str(raised.value).isprintable()
+    assert r"a\n\x1b[2J\u202e: unknown file" in str(raised.value)
+
+
+def test_a_link_to_itself_and_a_name_that_is_no_text_are_refused(folder: Path) -> None:
+    (folder / "change.yaml").unlink()
+    (folder / "change.yaml").symlink_to("change.yaml")
+    (folder / os.fsdecode(b"\xff.yaml")).touch()
+    with pytest.raises(ChangeError) as raised:
+        load(folder)
+    assert str(raised.value).encode().isascii()
+
+
+def test_a_long_text_that_is_repeated_by_aliases_counts_as_many_values(folder: Path) -> None:
+    repeated = ", ".join(f"a{number}: *x" for number in range(1000))
+    (folder / "change.yaml").write_text(f"description: &x {'y' * 60_000}\ntags: {{{repeated}}}\n")
+    assert "more than 500,000 values with all aliases expanded" in problems_of(folder)[0]

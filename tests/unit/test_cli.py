@@ -123,6 +123,7 @@ def test_validate_tells_programs_what_it_read(
         "problems": [],
         "file": str(file),
         "targets": {"accounts": 4},
+        "judged": {},
     }
 
 
@@ -194,6 +195,7 @@ def test_a_plan_tells_programs_everything(file: Path, capsys: pytest.CaptureFixt
         "at_once": 1,
         "freeze": [],
         "on_hold": [],
+        "judged": [],
         "parameters": {"Days": "30"},
         "targets": [
             {

@@ -703,8 +703,16 @@ def test_a_time_zone_that_nobody_knows(file: Path, zone: str, mend: str) -> None
         ("gate: on", "gate: on is not one of timer, health, approval"),
         ("gate: {a: b}", "gate: a mapping is not one of timer, health, approval"),
         (
-            "approval: {deadline: 1d}",
-            "approval: the gate asks for no approval: add approval to gate, or remove this",
+            "on_inconclusive: {then: fail}\n        approval: {deadline: 1d}",
+            "approval: nobody is ever asked: add approval to gate, or remove this",
+        ),
+        (
+            "on_inconclusive: {then: aks}",
+            "on_inconclusive.then: aks is not one of ask, fail, hold, did you mean 'ask'?",
+        ),
+        (
+            "on_inconclusive: {then: hold, hold_for: 2h}",
+            "on_inconclusive: hold_for ends a hold, and `then: hold` never does: remove one",
         ),
         (
             "gate: [timer, approval]\n        approval: {deadline: 0m}",
@@ -822,7 +830,8 @@ def test_what_happens_on_failure_is_one_of_a_few_words(file: Path, new: str, pro
             "kind: cloudwatch_alarms",
             "kind: datadog",
             "13: rollouts.accounts.signals[0].kind: datadog is no kind that is installed: known "
-            "are cloudwatch_alarms, kubernetes_workloads",
+            "are cloudwatch_alarms, cloudwatch_metrics, http_probe, kubernetes_workloads, "
+            "prometheus",
         ),
         (
             "prefix: baseline-",

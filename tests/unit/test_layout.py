@@ -17,7 +17,17 @@ LAYERS = [  # from the top; a module imports from its own layer and those below 
     ["triggers"],
     ["rollout"],
     ["substrates", "health", "inventory"],
-    ["aws", "aws_errors", "claims", "debts", "http_access", "locks", "notify", "present"],
+    [
+        "aws",
+        "aws_errors",
+        "certificates",
+        "claims",
+        "debts",
+        "http_access",
+        "locks",
+        "notify",
+        "present",
+    ],
     ["records"],
     [
         "changes",

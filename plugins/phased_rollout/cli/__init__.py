@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
 from phased_rollout import config
-from phased_rollout.cli import judging
+from phased_rollout.cli import certified, evidence, judging
 from phased_rollout.cli.chosen import change_named, change_of, definition_named
 from phased_rollout.cli.held import held_by, in_regions, targets_of
 from phased_rollout.cli.planned import plan_as_json
-from phased_rollout.cli.tables import write_held, write_json, write_plan
+from phased_rollout.cli.tables import write, write_held, write_json, write_plan
+from phased_rollout.cli.validated import judgeable, lint, notifiers
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.errors import ChangeError, RolloutError
-from phased_rollout.model.change import Change
-from phased_rollout.model.definition import Config, Definition
+from phased_rollout.model.definition import Definition
 from phased_rollout.model.plan import refuse_expired_holds
 
 OK, PROBLEMS, USAGE = 0, 1, 3
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     history.set_defaults(run=_history)
 
+    evidence.add_command(commands, common)
     report = commands.add_parser(
         "report", parents=[common], help="say how fast and how well rollouts go"
     )
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="AGE", type=_age, default="30d", help="such as 36h or 90d (default: 30d)"
     )
     report.set_defaults(run=_report)
+    certified.add_commands(commands, common)
     judging.add_commands(commands, _age)
     return parser
 
@@ -136,10 +138,10 @@ def _validate(arguments: argparse.Namespace) -> int:
         try:
             if definition.change is not None:
                 change = change_of(found, definition, definition.change)
-                problems.extend(_lint(definition, change) if arguments.lint else [])
+                problems.extend(lint(definition, change) if arguments.lint else [])
         except ChangeError as error:
             problems.extend(f"{definition.name}: {line}" for line in str(error).splitlines())
-    problems.extend(_notifiers(found))
+    problems.extend(notifiers(found))
     if problems:
         raise ChangeError("\n".join(dict.fromkeys(problems)))
     rollouts = {
@@ -147,7 +149,8 @@ def _validate(arguments: argparse.Namespace) -> int:
         for name, definition in found.definitions.items()
     }
     if arguments.json:
-        write_json({"problems": [], "file": found.source, "targets": rollouts})
+        judged = judgeable(found)
+        write_json({"problems": [], "file": found.source, "targets": rollouts, "judged": judged})
     else:
         counts = ", ".join(
             f"{name} ({count} targets{in_regions(found.definitions[name])}"
@@ -155,29 +158,9 @@ def _validate(arguments: argparse.Namespace) -> int:
             for name, count in rollouts.items()
         )
         sys.stdout.write(f"{found.source}: all is well: {counts}\n")
+        for name, metrics in judgeable(found).items():
+            write(*(f"{name}: {metric['channel']} {metric['text']}" for metric in metrics))
     return OK
-
-
-def _lint(definition: Definition, change: Change) -> Iterator[str]:
-    # The substrates need Airflow, which the rest of the command line does without.
-    from phased_rollout import substrates  # noqa: PLC0415
-
-    for problem in substrates.problems_of(definition.substrate, change, definition.channels):
-        yield f"{definition.name}: {problem}"
-
-
-def _notifiers(found: Config) -> Iterator[str]:
-    """Import the notifiers that the file names; none of them is while a Dag is parsed."""
-    for definition in found.definitions.values():
-        if not definition.notify:
-            continue
-        from phased_rollout import notify  # noqa: PLC0415 - takes Airflow, which is slow to import
-
-        for number, why in notify.problems_of(definition.notify).items():
-            of_rollout = ("rollouts", definition.name, "notify", number, "notifier")
-            of_file = ("defaults", "notify", number, "notifier")
-            what = f"{definition.notify[number].path} {why}"
-            yield config.problem_at(what, of_rollout, of_file, path=Path(found.source))
 
 
 def _later(definition: Definition) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from phased_rollout.cli.tables import Json
 from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Channel, Definition
+from phased_rollout.model.outlook import Outlook, outlooks
 from phased_rollout.model.representativeness import unlike
 
 
 def plan_as_json(definition: Definition, change: Change) -> Json:
     """Give what ``plan --json`` writes."""
+    judged = list(outlooks(definition))
     soaks = sum((channel.soak for channel in definition.channels), timedelta())
     return {
         "rollout": definition.name,
@@ -31,8 +34,27 @@ def plan_as_json(definition: Definition, change: Change) -> Json:
         "shortest_seconds": int(soaks.total_seconds()),
         "untested": definition.untested.value,
         "unlike": unlike(definition),
-        "channels": [_channel_as_json(channel, change) for channel in definition.channels],
+        "channels": [
+            _channel_as_json(channel, change) | {"judged": judged_as_json(judged, channel.name)}
+            for channel in definition.channels
+        ],
     }
+
+
+def judged_as_json(judged: Iterable[Outlook], channel: str) -> list[Json]:
+    """Give what the judge could find in a channel, by metric."""
+    return [
+        {
+            "metric": each.metric.name,
+            "rule": each.attainable.rule,
+            "smallest_p": each.attainable.smallest_p,
+            "visible_effect_sd": each.attainable.visible_effect_sd,
+            "possible": each.attainable.possible,
+            "text": str(each),
+        }
+        for each in judged
+        if each.channel.name == channel
+    ]
 
 
 def _channel_as_json(channel: Channel, change: Change) -> Json:

@@ -59,6 +59,7 @@ def write_plan(plan: Json) -> None:
     write_table(["channel", "targets", "waves", "soak", "gate", "parameters"], rows)
     for channel in plan["channels"]:
         write(*(f"{channel['name']} is frozen in {window}" for window in channel["freeze"]))
+        write(*(f"{channel['name']} {metric['text']}" for metric in channel["judged"]))
         write(*(f"on hold in {channel['name']}: {target}" for target in channel["on_hold"]))
     write(*plan["unlike"])
     if any(_later(channel) for channel in plan["channels"]):

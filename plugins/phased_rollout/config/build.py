@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
-from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
+from phased_rollout.config.built import (
+    AnyChannel,
+    AnySubstrate,
+    Signals,
+    dumped,
+    spec_of,
+    targets_of,
+)
+from phased_rollout.config.clusters import ClusterTarget, Kubernetes
 from phased_rollout.config.fleets import Fleets, SliceTarget
 from phased_rollout.config.inventories import (
     Organizations,
@@ -20,14 +26,11 @@ from phased_rollout.config.inventories import (
 from phased_rollout.config.kinds import (
     AccountTarget,
     CloudFormation,
-    CloudWatchAlarms,
-    OtherSignal,
     OtherSubstrate,
     OtherTarget,
 )
-from phased_rollout.config.regions import regions_of, spread
+from phased_rollout.config.regions import regions_of
 from phased_rollout.config.schema import (
-    Channel,
     ChannelSettings,
     Defaults,
     File,
@@ -49,10 +52,10 @@ from phased_rollout.model.definition import (
     Inventory,
     OnFailure,
     RollbackScope,
-    Target,
     Waves,
 )
 from phased_rollout.model.definition import Channel as ModelChannel
+from phased_rollout.model.inconclusive import OnInconclusive
 from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.traits import OU, PARTITION, REGION
 
@@ -63,27 +66,7 @@ AnyRollout = (
     | Rollout[Fleets, SliceTarget]
     | Rollout[OtherSubstrate, OtherTarget]
 )
-AnyTarget = AccountTarget | ClusterTarget | TenantTarget | SliceTarget | OtherTarget
-AnyChannel = (
-    Channel[AccountTarget]
-    | Channel[ClusterTarget]
-    | Channel[TenantTarget]
-    | Channel[SliceTarget]
-    | Channel[OtherTarget]
-)
-AnySubstrate = CloudFormation | Kubernetes | Http | Fleets | OtherSubstrate
-AnySignal = CloudWatchAlarms | KubernetesWorkloads | OtherSignal
-Signals = Sequence[AnySignal]
 ValueT = TypeVar("ValueT")
-
-_INHERITED = {
-    CloudWatchAlarms: ((CloudFormation, Fleets), ("connection", "role", "external_id", "via")),
-    KubernetesWorkloads: (
-        Kubernetes,
-        ("connection", "kubeconfig", "context", "namespace", "record"),
-    ),
-}
-"""What a signal takes over from a substrate of its system, so that its options say it all."""
 
 
 def build(file: File, *, source: str) -> Config:
@@ -186,8 +169,8 @@ def _reader(rollout: AnyRollout) -> dict[str, Any]:
     substrate = rollout.substrate.options()
     known = ("connection", "region")
     inherited: dict[str, Any] = {key: substrate[key] for key in known if key in substrate}
-    above = _dumped(rollout.substrate)
-    regions = [r for channel in rollout.channels for r in regions_of(_dumped(channel), above)]
+    above = dumped(rollout.substrate)
+    regions = [r for channel in rollout.channels for r in regions_of(dumped(channel), above)]
     return {"region": regions[0], **inherited} if regions else inherited
 
 
@@ -215,11 +198,7 @@ def _channel(
     levels: list[ChannelSettings] = [channel, rollout.defaults, defaults]
     signals: Signals = _first(channel.signals, rollout.signals, [])
     windows: Sequence[WindowSettings] = _first(*(level.freeze for level in levels), [])
-    targets = [
-        target
-        for listed in channel.targets or ()
-        for target in _targets(listed, channel, rollout.substrate)
-    ]
+    targets = targets_of(channel, rollout.substrate)
     return ModelChannel(
         name=channel.name,
         targets=tuple(target for target in targets if target.hold is None),
@@ -231,7 +210,8 @@ def _channel(
         max_failed=_first(*(level.max_failed for level in levels), 0),
         freeze=tuple(w.window(_timezone(rollout, defaults)) for w in windows),
         approval=_approval(levels),
-        signals=tuple(_signal(signal, rollout.substrate) for signal in signals),
+        on_inconclusive=_on_inconclusive(levels),
+        signals=tuple(spec_of(signal, rollout.substrate) for signal in signals),
         talks_to=None if channel.talks_to is None else tuple(channel.talks_to),
     )
 
@@ -245,28 +225,6 @@ def _select(select: SelectSettings, channel: AnyChannel, substrate: AnySubstrate
         at_least=_first(select.at_least, Select().at_least),
         hold={name: Hold(h.reason, h.until) for name, h in (select.hold or {}).items()},
     )
-
-
-def _targets(listed: AnyTarget, channel: AnyChannel, substrate: AnySubstrate) -> list[Target]:
-    hold = Hold(listed.hold.reason, listed.hold.until) if listed.hold else None
-    traits = listed.traits or {}
-    if isinstance(listed, SliceTarget):
-        region = substrate.region if isinstance(substrate, Fleets) else None
-        return [Target(listed.name, listed.address(region), hold, traits)]
-    if not isinstance(listed, AccountTarget):
-        return [Target(listed.name, listed.address(), hold, traits)]
-    above = _dumped(substrate)
-    return [
-        Target(
-            one["name"], {k: one.get(k) or above[k] for k in ("account", "region")}, hold, traits
-        )
-        for one in spread(_dumped(listed), _dumped(channel), above)
-    ]
-
-
-def _dumped(level: BaseModel) -> dict[str, Any]:
-    keys = {"kind", "name", "account", "region", "regions"}
-    return level.model_dump(include=keys, exclude_none=True)
 
 
 def _waves(levels: Sequence[WaveSettings], unset: Waves) -> Waves:
@@ -286,13 +244,13 @@ def _approval(levels: Sequence[ChannelSettings]) -> Approval:
     )
 
 
-def _signal(signal: AnySignal, substrate: AnySubstrate) -> AdapterSpec:
-    options = signal.options()
-    for kind, (system, keys) in _INHERITED.items():
-        if isinstance(signal, kind) and isinstance(substrate, system):
-            given = substrate.options()
-            options = {key: given[key] for key in keys if key in given} | options
-    return AdapterSpec(signal.kind, options)
+def _on_inconclusive(levels: Sequence[ChannelSettings]) -> OnInconclusive:
+    settings = [level.on_inconclusive for level in levels]
+    return OnInconclusive(
+        settle=_first(*(s.settle for s in settings), OnInconclusive().settle),
+        hold_for=_first(*(s.hold_for for s in settings), OnInconclusive().hold_for),
+        then=_first(*(s.then for s in settings), OnInconclusive().then),
+    )
 
 
 def _first(*values: ValueT | None) -> ValueT:

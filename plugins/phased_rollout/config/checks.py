@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from phased_rollout.config import neighbours, regions
+from phased_rollout.config import metric_checks, neighbours, regions
 from phased_rollout.config.document import Document
+from phased_rollout.config.gates import vain_gates
 from phased_rollout.config.places import Places, Seen, mappings
 from phased_rollout.config.policies import (
     Policies,
@@ -24,6 +25,7 @@ from phased_rollout.config.policies import (
 from phased_rollout.config.problems import Path, Problems, in_words
 from phased_rollout.config.windows import endless
 from phased_rollout.model.definition import Config, GateKind, Waves
+from phased_rollout.model.inconclusive import Then
 from phased_rollout.model.targets import MAX_WAVES
 
 MAX_BUCKET = 63
@@ -45,7 +47,9 @@ def check_built(config: Config, document: Document, problems: Problems) -> None:
     """Note what shows only once every setting is resolved."""
     checks = _Checks(document, problems)
     checks.note(endless(config))
+    checks.note(metric_checks.resolved(config, document))
     for name, definition in config.definitions.items():
+        checks.note(vain_gates(definition))
         if definition.stuck_after and definition.stuck_after <= definition.longest_soak:
             what = f"the soaks alone take {definition.longest_soak}: make it longer than that"
             checks.note([(what, ("rollouts", name, "stuck_after"))])
@@ -65,6 +69,7 @@ class _Checks:
         self.note(policies.problems(path))
         self.note(neighbours.problems_of(rollout, path))
         substrate = mapping(rollout.get("substrate"))
+        self.note(metric_checks.written(rollout, path))
         channels: dict[Any, Seen] = {}
         names: dict[Any, Seen] = {}
         addresses: dict[Any, Seen] = {}
@@ -193,8 +198,13 @@ class _Checks:
         if GateKind.HEALTH in kinds and not signals:
             what = "judges health, but no signals are set here or in the rollout: add one"
             self._add(what, (*path, "gate"))
-        if "approval" in channel and not asks_for_approval(kinds):
-            what = "the gate asks for no approval: add approval to gate, or remove this"
+        then = _first(mapping(level.get("on_inconclusive")).get("then") for level in levels)
+        if (
+            "approval" in channel
+            and then in (Then.FAIL, Then.HOLD)
+            and not asks_for_approval(kinds)
+        ):
+            what = "nobody is ever asked: add approval to gate, or remove this"
             self._add(what, (*path, "approval"))
 
     def _line(self, path: Path) -> int:

@@ -19,6 +19,11 @@ _BOOLEANS = yaml.constructor.SafeConstructor.bool_values
 _NUMBERS = yaml.constructor.SafeConstructor()
 
 
+def size_of(text: str) -> int:
+    """Count a scalar as one value, a long one as many: aliases repeat it in full."""
+    return 1 + len(text) // 100
+
+
 class GaveUpError(Exception):
     """A limit is passed; the problem is noted."""
 
@@ -61,7 +66,7 @@ class Composer:
         line = _line(event)
         self._tag(event, line)
         value = self._typed(event.value, line) if event.implicit[0] else event.value
-        node = Node(line, value, event.value)
+        node = Node(line, value, event.value, size=size_of(event.value))
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         self._place(node)

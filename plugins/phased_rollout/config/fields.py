@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -22,15 +23,16 @@ from pydantic import (
 
 from phased_rollout.config.problems import did_you_mean
 from phased_rollout.config.rules import WRITTEN, Filled, Matching, NotNull
+from phased_rollout.model.access import Access
 from phased_rollout.model.definition import (
     CONTROL,
     EMERGENCY,
-    Access,
     Concurrency,
     GateKind,
     OnFailure,
     RollbackScope,
 )
+from phased_rollout.model.inconclusive import Then
 from phased_rollout.model.untested import Untested
 
 RESERVED_CHANNELS = frozenset(
@@ -57,10 +59,16 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _note_known_keys(cls, data: Any, info: ValidationInfo) -> Any:
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        if isinstance(data, dict) and info.context is not None and not data.keys() <= known:
-            info.context[id(data)] = sorted(known)
+        if isinstance(data, dict) and info.context is not None:
+            known = _known_keys(cls)
+            if not data.keys() <= known:
+                info.context[id(data)] = sorted(known)
         return data
+
+
+@cache  # of the classes of the schema; asked for each of thousands of targets
+def _known_keys(kind: type[BaseModel]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in kind.model_fields.items())
 
 
 def choice(kinds: type[StrEnum]) -> Callable[[Any], StrEnum]:
@@ -203,6 +211,7 @@ FailurePolicy = Annotated[OnFailure, BeforeValidator(choice(OnFailure))]
 Scope = Annotated[RollbackScope, BeforeValidator(choice(RollbackScope))]
 ConcurrencyMode = Annotated[Concurrency, BeforeValidator(choice(Concurrency))]
 UntestedPolicy = Annotated[Untested, BeforeValidator(choice(Untested))]
+AfterHold = Annotated[Then, BeforeValidator(choice(Then))]
 AccessWord = Annotated[Access, BeforeValidator(choice(Access))]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]

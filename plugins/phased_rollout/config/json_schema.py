@@ -19,9 +19,12 @@ KINDS = {
     "CloudWatchAlarms": "cloudwatch_alarms",
     "Http": "http",
     "Fleets": "ssm",
+    "CloudWatchMetrics": "cloudwatch_metrics",
+    "HttpProbe": "http_probe",
     "Kubernetes": "kubernetes",
     "KubernetesWorkloads": "kubernetes_workloads",
     "Organizations": "organizations",
+    "Prometheus": "prometheus",
     "RegistryFile": "file",
     "RegistryHttp": "http",
 }

@@ -35,12 +35,10 @@ class Problems:
     def texts(self) -> list[str]:
         """Give ``file:line: path: what`` in the order of the file, each problem on one line."""
         found = sorted(self._found)
-        texts = [_on_one_line(f"{self.file}:{line}: {what}") for line, what in found[:_SHOWN]]
+        texts = [on_one_line(f"{self.file}:{line}: {what}") for line, what in found[:_SHOWN]]
         if len(found) > _SHOWN:
             line, more = found[_SHOWN][0], len(found) - _SHOWN
-            texts.append(
-                _on_one_line(f"{self.file}:{line}: {more} more problems: mend these first")
-            )
+            texts.append(on_one_line(f"{self.file}:{line}: {more} more problems: mend these first"))
         return texts
 
 
@@ -66,7 +64,8 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """Show what would break a line, or steer a terminal, as its escape."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text

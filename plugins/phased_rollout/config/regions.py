@@ -21,8 +21,11 @@ def spread(target: Raw, channel: Raw, substrate: Raw) -> list[Raw]:
     Those of a list are called NAME-REGION, also when it has one region only: no target gets another
     name because a region comes or goes.
     """
-    levels = (target, channel, substrate)
-    level = next((level for level in levels if {"region", "regions"} & level.keys()), {})
+    level = substrate
+    for closer in (target, channel):  # asked often for each of thousands of targets
+        if "region" in closer or "regions" in closer:
+            level = closer
+            break
     if "regions" not in level or substrate.get("kind") not in KINDS:
         return [target]
     name, own = target.get("name"), {k: v for k, v in target.items() if k != "regions"}

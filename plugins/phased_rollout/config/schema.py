@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from phased_rollout.adapters import SIGNALS, SUBSTRATES
 from phased_rollout.config.clusters import ClusterTarget, Kubernetes, KubernetesWorkloads
 from phased_rollout.config.fields import (
     AccessWord,
+    AfterHold,
     ChannelName,
     ConcurrencyMode,
     Cron,
@@ -40,18 +41,24 @@ from phased_rollout.config.kinds import (
     Regions,
     shape_of,
 )
+from phased_rollout.config.metrics import CloudWatchMetrics, Prometheus
 from phased_rollout.config.notifiers import NotifySettings
+from phased_rollout.config.probes import HttpProbe
 from phased_rollout.config.rules import Filled
 from phased_rollout.config.source import ChangeSource
 from phased_rollout.config.tenants import Http, TenantTarget
 from phased_rollout.config.windows import WindowSettings
+from phased_rollout.model.inconclusive import Then
 
 SubstrateT = TypeVar("SubstrateT", CloudFormation, Kubernetes, Http, Fleets, OtherSubstrate)
 TargetT = TypeVar("TargetT", AccountTarget, ClusterTarget, TenantTarget, SliceTarget, OtherTarget)
 
 Signal = Annotated[
     Annotated[CloudWatchAlarms, Tag("kind=cloudwatch_alarms")]
+    | Annotated[CloudWatchMetrics, Tag("kind=cloudwatch_metrics")]
+    | Annotated[HttpProbe, Tag("kind=http_probe")]
     | Annotated[KubernetesWorkloads, Tag("kind=kubernetes_workloads")]
+    | Annotated[Prometheus, Tag("kind=prometheus")]
     | Annotated[OtherSignal, Tag(OTHER)],
     Discriminator(shape_of(SIGNALS)),
 ]
@@ -76,6 +83,20 @@ class ApprovalSettings(Strict):
     approvers: Maybe[list[Text]] = None
     deadline: Maybe[Duration] = None
     valid_for: Maybe[Duration] = None
+
+
+class InconclusiveSettings(Strict):
+    """What becomes of a channel whose health cannot be known."""
+
+    settle: Maybe[Duration] = None
+    hold_for: Maybe[Duration] = None
+    then: Maybe[AfterHold] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.then is Then.HOLD and self.hold_for:
+            raise ValueError("hold_for ends a hold, and `then: hold` never does: remove one")
+        return self
 
 
 class RollbackSettings(Strict):
@@ -113,6 +134,7 @@ class ChannelSettings(Conduct):
 
     max_failed: Maybe[Annotated[int, Field(ge=0)]] = None
     approval: ApprovalSettings = ApprovalSettings()
+    on_inconclusive: InconclusiveSettings = InconclusiveSettings()
     freeze: Maybe[list[WindowSettings]] = None
 
 

@@ -93,6 +93,7 @@ def attainability(
     metrics: int = 1,
     min_effect_sd: float = MIN_EFFECT_SD,
     interval: timedelta = MINUTE,
+    min_points: int = MIN_POINTS,
 ) -> Attainable:
     """Say which rule applies and what it could see.
 
@@ -100,6 +101,7 @@ def attainability(
     :param controls: targets of channels not reached yet
     :param history: how far back the series go before the soak
     :param interval: time between two points of a series
+    :param min_points: that the changed targets have to have in the soak, together
     """
     length, level = soak.total_seconds(), alpha / max(metrics, 1)
     past = history.total_seconds() - max(length, MIN_PRE)
@@ -113,7 +115,8 @@ def attainability(
         alpha=alpha,
         level=level,
     )
-    why_not = _impossible(choice, changed, metrics, soak=soak, interval=interval)
+    points = (changed * (soak // interval), min_points)
+    why_not = _impossible(choice, changed, metrics, soak=soak, points=points)
     if choice.rule is None or why_not:
         return Attainable(why_not, choice.rule or "")
     df = _degrees(choice.rule, changed + controls, days, past, length)
@@ -153,15 +156,15 @@ def shortest(effect_sd: float, tried: list[tuple[timedelta, Attainable]]) -> Soa
 
 
 def _impossible(
-    choice: Choice, changed: int, metrics: int, *, soak: timedelta, interval: timedelta
+    choice: Choice, changed: int, metrics: int, *, soak: timedelta, points: tuple[int, int]
 ) -> str:
     if metrics > MAX_METRICS:
         return f"{metrics} metrics are too many: declare at most {MAX_METRICS}"
     if not changed:
         return "no changed target"
-    points = changed * (soak // interval)
-    if points < MIN_POINTS:
-        return f"a soak of {soak} gives {points} points, of {MIN_POINTS}: soak for longer"
+    given, needed = points
+    if given < needed:
+        return f"a soak of {soak} gives {given} points, of {needed}: soak for longer"
     return f"{choice.reason}: it takes {choice.needs}" if choice.rule is None else ""
 
 

@@ -56,7 +56,9 @@ class Bypass:
         shortest = definition.emergency.soak
 
         def shortened(channel: Channel) -> Channel:
-            return replace(channel, soak=min(channel.soak, shortest))
+            waits = channel.on_inconclusive
+            holds = replace(waits, hold_for=min(waits.hold_for, shortest))
+            return replace(channel, soak=min(channel.soak, shortest), on_inconclusive=holds)
 
         def unhindered(channel: Channel) -> Channel:
             size = max(channel.waves.size, -(-len(channel.targets) // channel.waves.at_once))

@@ -43,6 +43,13 @@ def judge(observations: Sequence[Observation]) -> Decision:
     )
 
 
+def worst_of(*decisions: Decision) -> Decision:
+    """Give the worst verdict, with the reasons of all that come to it."""
+    order = (Verdict.ROLL_BACK, Verdict.HOLD, Verdict.PROMOTE)
+    verdict = min((d.verdict for d in decisions), key=order.index)
+    return Decision(verdict, "; ".join(d.reason for d in decisions if d.verdict is verdict))
+
+
 def in_words(observations: Iterable[Observation]) -> str:
     """Name the first observations, and say how many more there are."""
     listed = list(observations)

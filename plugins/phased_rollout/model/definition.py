@@ -8,6 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from phased_rollout.model.access import Access
+from phased_rollout.model.inconclusive import OnInconclusive
 from phased_rollout.model.notifier import Notifier
 from phased_rollout.model.selection import Hold, Select, Unlisted
 from phased_rollout.model.untested import Untested
@@ -38,14 +40,6 @@ class OnFailure(StrEnum):
 
     ROLLBACK = "rollback"
     HOLD = "hold"
-
-
-class Access(StrEnum):
-    """What a role may do with a rollout; each includes the one before."""
-
-    SEE = "see"
-    OPERATE = "operate"
-    DELETE = "delete"
 
 
 class Concurrency(StrEnum):
@@ -187,6 +181,7 @@ class Channel:
     freeze: tuple[FreezeWindow, ...] = ()
     select: Select | None = None
     talks_to: tuple[str, ...] | None = None
+    on_inconclusive: OnInconclusive = field(default_factory=OnInconclusive)
 
     @property
     def needs_approval(self) -> bool:

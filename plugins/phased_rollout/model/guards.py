@@ -84,6 +84,12 @@ def may_judge(
         )
 
 
+def may_graduate(ledger: Ledger, *, channel: str) -> None:
+    """Let a channel graduate unless it was rolled back: a lost process may go on."""
+    if _rolled_back(ledger, channel) > ledger.last(Kind.ENTERED, channel=channel):
+        raise GuardError(_rolled_back_text(channel))
+
+
 def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
     """Say why the channel counts as none of graduated, bypassed, unchanged; None if it does."""
     name = channel.name
@@ -94,13 +100,18 @@ def why_not_passed(plan: Plan, ledger: Ledger, channel: Channel) -> str | None:
         entered = ledger.happened(Kind.ENTERED, channel=name)
         return f"{name} was rolled back" if entered else f"{name} was never entered"
     applied = ledger.last(Kind.APPLIED, channel=name)
-    healthy = ledger.last(Kind.HEALTHY, channel=name)
-    if applied is NEVER or healthy <= max(applied, ledger.last(Kind.ENTERED, channel=name)):
+    judged, asked = ledger.judged(name), ledger.is_left_to_a_person(name)
+    if applied is NEVER or judged <= max(applied, ledger.last(Kind.ENTERED, channel=name)):
         return f"{name} has no recorded health since its last verified apply"
-    if channel.needs_approval and ledger.last(Kind.APPROVED, channel=name) <= healthy:
-        return f"{name} has no recorded approval since it was judged healthy"
-    if ledger.last(Kind.GRADUATED, channel=name) < healthy:
-        return f"{name} has no recorded graduation"
+    if (channel.needs_approval or asked) and ledger.last(Kind.APPROVED, channel=name) <= judged:
+        found = "found inconclusive" if asked else "judged healthy"
+        return f"{name} has no recorded approval since it was {found}"
+    withdrawn = ledger.last(Kind.WITHDRAWN, channel=name)
+    if ledger.last(Kind.GRADUATED, channel=name) < max(judged, withdrawn):
+        what = (
+            "had its graduation withdrawn" if withdrawn > judged else "has no recorded graduation"
+        )
+        return f"{name} {what}"
     return None
 
 
@@ -133,16 +144,21 @@ def may_finish(plan: Plan, ledger: Ledger) -> None:
 
 
 def channels_to_restore(plan: Plan, ledger: Ledger) -> list[Channel]:
-    """Name the channels that a rollback restores, last one first: those that were entered."""
+    """Name the channels that a rollback restores, last one first: those that were entered.
+
+    One of the failed channel alone begins with the first whose graduation was withdrawn.
+    """
     last = ledger.last_entered()
     if last is None or ledger.is_left_as_it_is:
         return []
+    names = plan.names
     if plan.definition.rollback_scope is RollbackScope.FAILED_CHANNEL:
-        return [plan.definition.channel(last)]
+        first = next((name for name in names if ledger.is_withdrawn(name)), last)
+        names = names[names.index(first) : names.index(last) + 1]
     return [
-        channel
-        for channel in reversed(plan.channels)
-        if ledger.happened(Kind.ENTERED, channel=channel.name)
+        plan.definition.channel(name)
+        for name in reversed(names)
+        if ledger.happened(Kind.ENTERED, channel=name)
     ]
 
 

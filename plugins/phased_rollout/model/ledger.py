@@ -40,10 +40,13 @@ class Kind(StrEnum):
     HELD = "held"
     OBSERVED = "observed"
     FAILED = "failed"
+    JUDGED = "judged"
     HEALTHY = "healthy"
+    INCONCLUSIVE = "inconclusive"
     APPROVED = "approved"
     REJECTED = "rejected"
     GRADUATED = "graduated"
+    WITHDRAWN = "withdrawn"
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
     # of a target
@@ -108,6 +111,20 @@ class Ledger:
         """Whether the channel was passed because there was nothing to change, and not since."""
         since = (Kind.ENTERED, Kind.ROLLING_BACK, Kind.ROLLED_BACK)
         return self.last(Kind.UNCHANGED, channel=channel) > self.last(*since, channel=channel)
+
+    def judged(self, channel: str) -> datetime:
+        """Say when the channel was last judged: healthy, or inconclusive and left to a person."""
+        return self.last(Kind.HEALTHY, Kind.INCONCLUSIVE, channel=channel)
+
+    def is_left_to_a_person(self, channel: str) -> bool:
+        """Whether the last judgement of the channel could not know, so that a person decides."""
+        known, unknown = (self.last(k, channel=channel) for k in (Kind.HEALTHY, Kind.INCONCLUSIVE))
+        return unknown > known
+
+    def is_withdrawn(self, channel: str) -> bool:
+        """Whether the channel's graduation was withdrawn, and it was not entered again since."""
+        since = self.last(Kind.ENTERED, Kind.GRADUATED, channel=channel)
+        return self.last(Kind.WITHDRAWN, channel=channel) > since
 
     @property
     def is_held(self) -> bool:

@@ -15,6 +15,7 @@ from phased_rollout.model.definition import (
     OnFailure,
     RollbackScope,
 )
+from phased_rollout.model.outlook import outlooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,17 @@ def refuse_lonely_approvals(plan: Plan) -> None:
         raise GuardError("\n".join(lonely))
 
 
+def refuse_vain_gates(plan: Plan) -> None:
+    """Refuse a gate that waits for what can never be known; raises GuardError.
+
+    Not where something is bypassed: what cannot wait is left to a person at the gate.
+    """
+    if plan.bypass.tier is BypassTier.NONE:
+        found = [each.problem for each in outlooks(plan.definition)]
+        if problems := [problem for problem in found if problem]:
+            raise GuardError("\n".join(problems))
+
+
 def refuse_expired_holds(definition: Definition, *, today: date) -> None:
     """Let no target stay in quarantine because nobody looked again; raises GuardError."""
     expired = [
@@ -163,6 +175,7 @@ def describe(plan: Plan) -> str:
         lines.append(f"BYPASS: {plan.bypass}: {plan.bypass.reason}")
     if plan.pays:
         lines.append(f"makes good what {', '.join(plan.pays)} left out: every channel is soaked")
+    judged = list(outlooks(plan.definition, bypassed=plan.bypass.channels))
     for number, channel in enumerate(plan.channels, start=1):
         gate = " + ".join(sorted(channel.gate))
         waves = -(-len(channel.targets) // channel.waves.size)
@@ -174,6 +187,7 @@ def describe(plan: Plan) -> str:
         members = sum(len(target.members) for target in channel.targets)
         count = f"{len(channel.targets)} targets" + (f" ({members} members)" if members else "")
         lines.append(f"{number}. {channel.name}: {count}, {what}")
+        lines.extend(f"   {each}" for each in judged if each.channel.name == channel.name)
         lines.extend(f"   frozen in {window}" for window in channel.freeze)
         lines.extend(f"   on hold: {target.hold_in_words}" for target in channel.on_hold)
     lines.extend(plan.origin.in_words() if plan.origin else ())

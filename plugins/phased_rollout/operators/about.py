@@ -33,8 +33,10 @@ ABOUT = {
     "target was asked afterwards, and runs the change. A target that already did is left alone.",
     "soak": "Waits, counted from the moment the last target was verified, and watches the health "
     "signals meanwhile: it fails at once when they tell of harm.",
-    "health": "Judges the whole soak by its signals. No data is never good: then it waits.",
-    "gate": "The change leaves the channel: at once after **health**, or when a person says so.",
+    "health": "Judges the whole soak by its signals and metrics, and looks again at the channels "
+    "before it. No data is never good: then it waits, and in the end **gate** asks a person.",
+    "gate": "The change leaves the channel: at once after **health**, or when a person says so. It "
+    "asks where the policy wants it, and where **health** could not know.",
     "outcome": "Green only when every channel has a recorded graduation or bypass, or nothing to "
     "change in it.",
     "trip": "Runs when anything has failed: the rollback begins. Skipped when all went well.",
@@ -102,9 +104,15 @@ def summary(channel: Channel) -> str:
     return f"{targets}, soak {channel.soak}, gate {gate_of(channel)}"
 
 
+_NAMED = 20
+"""Targets that the text of a channel names: it is part of the Dag, which must stay small."""
+
+
 def about_channel(channel: Channel) -> str:
     """Describe a channel, as Markdown."""
-    targets = [f"targets: {', '.join(t.name for t in channel.targets)}"] if channel.targets else []
+    names = [target.name for target in channel.targets]
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    targets = [f"targets: {', '.join([*names[:_NAMED], *more])}"] if names else []
     targets += [f"{FOUND_LATER}: {channel.select}"] if channel.select else []
     held = [f"frozen in {window}" for window in channel.freeze]
     held += [f"on hold: {target.hold_in_words}" for target in channel.on_hold]

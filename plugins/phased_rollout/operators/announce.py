@@ -5,6 +5,7 @@ Nothing in here fails a task: what it tells of has happened already, and is on r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,18 +14,23 @@ from typing import Any
 from airflow.sdk import Asset, AssetAlias
 
 from phased_rollout import metrics
+from phased_rollout.certificates import certify
 from phased_rollout.debts import owed
 from phased_rollout.errors import RecordError
 from phased_rollout.model import notices
+from phased_rollout.model.certificate import Certificate
+from phased_rollout.model.guards import may_graduate
 from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.model.notices import Notice
 from phased_rollout.model.plan import again_after_rollback
 from phased_rollout.notify import harmless, tell
-from phased_rollout.operators.base import now
+from phased_rollout.operators.base import no_retry, now
 from phased_rollout.operators.untested import at_graduation
 from phased_rollout.record_names import stamp
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
+
+_log = logging.getLogger(__name__)
 
 _ENDS = "rollback.verdict"
 """The task that fails because something else did."""
@@ -36,20 +42,27 @@ def outlet(definition: str, channel: str) -> AssetAlias:
 
 
 def graduate(rollout: Rollout, channel: str, *, reason: str, context: Any) -> None:
-    """Record that the change has left a channel, then tell of it.
+    """Record that the change has left a channel, with a certificate, then tell of it.
+
+    Where it has been recorded already, and nothing of the channel since, it is told only. Raises
+    AirflowFailException, and tells nobody, when the channel was rolled back meanwhile.
 
     :param reason: how the channel was judged
     """
     records, at = rollout.records, now()
-    records.add(Kind.GRADUATED, at=at, channel=channel, **at_graduation(rollout, channel))
+    with no_retry():
+        may_graduate(records.ledger(), channel=channel)
+    certificate = _certified(rollout, channel, at=at)
+    _log.info("certificate of %s: %s", channel, certificate)
     with harmless("the graduation"):
         entered = records.ledger().last(Kind.ENTERED, channel=channel)
         history = records.of_targets(channel)
         planned = [t.name for t in rollout.plan.definition.channel(channel).targets]
         verified = [n for n in planned if history.last(Kind.VERIFIED, target=n) > entered]
         metrics.time_in_channel(records.definition, channel, at - entered)
-        _emit(rollout, channel, targets=verified, context=context)
-        notice = notices.graduated(rollout.plan, channel, targets=verified, reason=reason)
+        _emit(rollout, channel, targets=verified, certificate=certificate, context=context)
+        reasons = f"{reason}\ncertificate {certificate}"
+        notice = notices.graduated(rollout.plan, channel, targets=verified, reason=reasons)
         announce(rollout, replace(notice, occurrence=(stamp(entered),)), context)
 
 
@@ -162,7 +175,22 @@ def tell_rolled_back(rollout: Rollout, *, summary: str, context: Any) -> None:
         announce(rollout, replace(notice, occurrence=(entered, *left)), context)
 
 
-def _emit(rollout: Rollout, channel: str, *, targets: list[str], context: Any) -> None:
+def _certified(rollout: Rollout, channel: str, *, at: datetime) -> str:
+    """Record a graduation, once, with its certificate; gives the certificate's digest."""
+    records = rollout.records
+    own = [e for e in records.ledger().entries if e.channel == channel]
+    if own and own[-1].kind is Kind.GRADUATED:
+        found = Certificate.of(records.latest(Kind.GRADUATED, channel=channel))
+        return found.digest if found else "none: an earlier version recorded the graduation"
+    facts = at_graduation(rollout, channel)
+    certificate = certify(records, channel, at=at, facts=facts)
+    records.add(Kind.GRADUATED, at=at, channel=channel, **facts, certificate=certificate.as_json())
+    return certificate.digest
+
+
+def _emit(
+    rollout: Rollout, channel: str, *, targets: list[str], certificate: str, context: Any
+) -> None:
     """Let Airflow make an event of the channel's asset when this task succeeds."""
     accessors = context.get("outlet_events")
     if accessors is None:
@@ -177,6 +205,7 @@ def _emit(rollout: Rollout, channel: str, *, targets: list[str], context: Any) -
             "rollout": definition,
             "channel": channel,
             "targets": list(targets),
+            "certificate": certificate,
         },
     )
 

@@ -1,25 +1,21 @@
-"""Where a person decides: authorization of a plan, approval of a channel, rollback or not."""
+"""Where a person decides: authorization of a plan, rollback or not; gate.py has the channels."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from phased_rollout.model.definition import Channel, OnFailure
 from phased_rollout.model.digest import digest_of
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.merged import shown
-from phased_rollout.model.plan import Plan, describe, how_to_retry
+from phased_rollout.model.plan import describe
 from phased_rollout.operators.about import fenced
-from phased_rollout.operators.announce import graduate
 from phased_rollout.operators.base import now
 from phased_rollout.operators.question import NOBODY, Question, user_of
 from phased_rollout.operators.tolerance import is_mended
-from phased_rollout.operators.untested import ahead
 from phased_rollout.rollout import Rollout
 
 
@@ -107,7 +103,7 @@ class AuthorizeOperator(RecordedApproval):
     def execute(self, context: Any) -> Any:
         """Ask, showing the plan, the merged preview and what needs the authorization."""
         rollout = self.rollout(context)
-        preview = _last(rollout, Kind.PREVIEWED, mend="clear preview with downstream")
+        preview = last_of(rollout, Kind.PREVIEWED, mend="clear preview with downstream")
         if not preview["authorize"]:
             raise AirflowSkipException("nothing in this plan needs an authorization")
         if user := self.already(rollout, asked=Kind.PREVIEWED, yes=Kind.AUTHORIZED):
@@ -125,9 +121,9 @@ class AuthorizeOperator(RecordedApproval):
                 fenced([*preview["authorize"], f"requested by {who}"]),
                 "**What would change**",
                 fenced(shown(preview["differences"]) or ["nothing"]),
-                *_untested(preview.get("untested", {}).get("lines", [])),
+                *untested_in(preview.get("untested", {}).get("lines", [])),
                 "**The plan**",
-                fenced([describe(plan), _given(rollout)]),
+                fenced([describe(plan), given(rollout)]),
                 "**Approve** starts with the first channel. **Reject** ends the run, failed, and "
                 f"so does no answer within {self.response_timeout}. No target was touched so far.",
             ]
@@ -142,71 +138,6 @@ class AuthorizeOperator(RecordedApproval):
         if user := self.yes(context, event):
             self.rollout(context).records.add(Kind.AUTHORIZED, at=now(), user=user)
         return user
-
-
-class ApprovalGate(RecordedApproval):
-    """Lets a channel graduate on a person's word, given after it was judged healthy."""
-
-    def __init__(self, *, channel: Channel, **kwargs: Any) -> None:
-        super().__init__(
-            subject=f"Let the change graduate from {channel.name}?",
-            response_timeout=channel.approval.deadline,
-            **kwargs,
-        )
-        self.channel = channel.name
-
-    def execute(self, context: Any) -> Any:
-        """Ask, showing the evidence of the health task."""
-        rollout = self.rollout(context)
-        if not rollout.plan.definition.channel(self.channel).needs_approval:
-            return f"no approval is asked: {rollout.plan.bypass}"
-        mend = f"clear {self.channel}.health with downstream"
-        _last(rollout, Kind.HEALTHY, channel=self.channel, mend=mend)
-        if self.already(rollout, asked=Kind.HEALTHY, yes=Kind.APPROVED, channel=self.channel):
-            return self._graduate(rollout, context)
-        return self.put(context)
-
-    def body_of(self, rollout: Rollout) -> str:
-        """Show the evidence of the health task, what changes on the way, and the plan."""
-        plan, records = rollout.plan, rollout.records
-        healthy = records.details(Kind.HEALTHY, channel=self.channel)[-1]
-        differences = [d for r in records.details(Kind.PREVIEWED)[-1:] for d in r["differences"]]
-        holds = plan.definition.on_failure is OnFailure.HOLD
-        return "\n\n".join(
-            [
-                f"**How {self.channel} has fared**",
-                fenced([healthy["reason"]]),
-                "**What the rollout changes**",
-                fenced(shown(differences) or ["nothing"]),
-                *_untested(ahead(rollout, self.channel)),
-                "**The plan**",
-                fenced([describe(plan), _given(rollout), _still_to_come(plan, self.channel)]),
-                "**Approve** lets the change go on. **Reject** fails the rollout, and so does no "
-                f"answer within {self.response_timeout}: then "
-                + ("a person is asked whether to roll back." if holds else "it is rolled back."),
-            ]
-        )
-
-    def approvers(self, rollout: Rollout) -> tuple[str, ...]:
-        """Name the approvers of the plan, whoever the file names by now."""
-        return rollout.plan.definition.channel(self.channel).approval.approvers
-
-    def again(self, rollout: Rollout) -> str:
-        """Tell how the channel is judged again, on which the gate asks again."""
-        return how_to_retry(rollout.plan, task=f"{self.channel}.health")
-
-    def count(self, context: Any, event: Any) -> Any:
-        """Record the approval and the graduation."""
-        user, rollout = self.yes(context, event), self.rollout(context)
-        if user is None:
-            return None
-        rollout.records.add(Kind.APPROVED, at=now(), channel=self.channel, user=user)
-        return self._graduate(rollout, context)
-
-    def _graduate(self, rollout: Rollout, context: Any) -> str:
-        user = rollout.records.details(Kind.APPROVED, channel=self.channel)[-1]["user"]
-        graduate(rollout, self.channel, reason=f"approved by {user}", context=context)
-        return f"{self.channel} graduated"
 
 
 class DecideOperator(Question):
@@ -260,19 +191,15 @@ class DecideOperator(Question):
         return user
 
 
-def _untested(lines: list[str]) -> list[str]:
+def untested_in(lines: list[str]) -> list[str]:
+    """Show what no earlier channel exercises, if there is anything."""
     return ["**What no earlier channel exercises**", fenced(lines)] if lines else []
 
 
-def _given(rollout: Rollout) -> str:
+def given(rollout: Rollout) -> str:
+    """Tell the parameters that this run was given."""
     given = ", ".join(f"{name}={value}" for name, value in sorted(rollout.change.given.items()))
     return f"parameters of this run: {given or 'none, those of the change hold'}"
-
-
-def _still_to_come(plan: Plan, channel: str) -> str:
-    after = plan.channels[plan.names.index(channel) + 1 :]
-    soaks = sum((c.soak for c in after if not plan.is_bypassed(c.name)), timedelta())
-    return f"after {channel} it takes at least {soaks} (the soaks of {len(after)} channels)"
 
 
 def _channel(context: Any) -> str:
@@ -280,7 +207,8 @@ def _channel(context: Any) -> str:
     return channel
 
 
-def _last(rollout: Rollout, kind: Kind, *, channel: str = "", mend: str) -> Any:
+def last_of(rollout: Rollout, kind: Kind, *, channel: str = "", mend: str) -> Any:
+    """Give the last record of a kind; raises AirflowFailException without any."""
     found = rollout.records.details(kind, channel=channel)
     if not found:
         raise AirflowFailException(

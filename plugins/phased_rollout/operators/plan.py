@@ -18,7 +18,13 @@ from phased_rollout.model.change import Change
 from phased_rollout.model.definition import Definition
 from phased_rollout.model.guards import in_flight
 from phased_rollout.model.ledger import Kind
-from phased_rollout.model.plan import Plan, describe, refuse_expired_holds, refuse_lonely_approvals
+from phased_rollout.model.plan import (
+    Plan,
+    describe,
+    refuse_expired_holds,
+    refuse_lonely_approvals,
+    refuse_vain_gates,
+)
 from phased_rollout.model.representativeness import unlike
 from phased_rollout.notify import problems_of
 from phased_rollout.operators.announce import tell_started
@@ -117,6 +123,7 @@ class PlanOperator(RolloutOperator):
             boundaries=self._beside(boundaries_of(records, definition, bypass, change)),
         )
         refuse_lonely_approvals(plan)
+        refuse_vain_gates(plan)
         if plan.pays and definition.policy != self.planned.policy:
             usual = self.planned.policy
             raise GuardError(f"policy: what a bypass left out is made good under {usual!r} only")

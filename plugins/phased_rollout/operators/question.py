@@ -50,13 +50,12 @@ class Question(RolloutOperator, HITLOperator):
 
     def look(self, context: Any, event: Any) -> Any:
         """Count the answer that was found; ask again when there is none to this question."""
-        found = event.get("responded_at")
-        at = datetime.fromisoformat(found) if isinstance(found, str) else found
+        at = event.get("responded_at")
         asked = self.rollout(context).records.ledger().last(Kind.ASKED, channel=_task(context))
-        if at is None or at < asked:
+        if at is None or datetime.fromisoformat(at) < asked:
             self._close(context, answered=False)
             return self.execute(context)
-        return self.execute_complete(context, {**event, "responded_at": at})
+        return self.execute_complete(context, event)
 
     def execute_complete(self, context: Any, event: Any) -> Any:
         """Count the answer; then the question is closed, whatever the answer was."""
@@ -78,7 +77,9 @@ class Question(RolloutOperator, HITLOperator):
         return str(found[-1].get("shown", "")) if found else ""
 
     def hear(self, context: Any, event: Any) -> Any:
-        """Read Airflow's event; raises what Airflow's own operator raises."""
+        """Read Airflow's event, or that of a trigger; raises what Airflow's own operator raises."""
+        if isinstance(at := event.get("responded_at"), str):
+            event = {**event, "responded_at": datetime.fromisoformat(at)}
         return super().execute_complete(context, event)
 
     def count(self, context: Any, event: Any) -> Any:

@@ -77,7 +77,7 @@ def is_mended(rollout: Rollout) -> bool:
     ledger, failures = rollout.records.ledger(), rollout.records.details(Kind.FAILED)
 
     def mended(channel: str, at: datetime) -> bool:
-        succeeded = ledger.last(Kind.APPLIED, Kind.HEALTHY, channel=channel)
+        succeeded = ledger.last(Kind.APPLIED, Kind.HEALTHY, Kind.GRADUATED, channel=channel)
         return succeeded > at and not failed_targets(rollout, channel)
 
     known = rollout.plan.names

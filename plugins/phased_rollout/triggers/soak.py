@@ -1,4 +1,4 @@
-"""Lets a soak pass, and ends it early on harm."""
+"""Lets a soak pass, hands it to a worker at its looks, and ends it early on harm."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from phased_rollout.model.decision import Decision, Verdict, judge
+from phased_rollout.model.decision import Verdict, judge
 from phased_rollout.model.target_state import Health
 from phased_rollout.rollout import Rollout
-from phased_rollout.triggers.threads import for_each, in_thread
-from phased_rollout.triggers.watch import Watch, keep
+from phased_rollout.triggers.threads import in_thread
+from phased_rollout.triggers.watch import PATIENCE, Watch, keep
 
 SHORTEST_DEFERRAL = timedelta(seconds=2)
 """Airflow 3.3.2 fails a task whose trigger fires sooner, and the retry would find its soak over."""
+
+_LOOKS = 30
+_FASTEST, _SLOWEST = 1.0, 30.0
+
+
+def interval_of(soak: timedelta) -> float:
+    """Give the seconds between two looks at the hard signals of a channel."""
+    return min(max(soak.total_seconds() / _LOOKS, _FASTEST), _SLOWEST)
 
 
 class SoakTrigger(BaseTrigger):
@@ -32,11 +40,19 @@ class SoakTrigger(BaseTrigger):
     :param run_id: the Dag run
     :param channel: the channel that soaks
     :param until: end of the soak, ISO 8601 in UTC
-    :param interval: seconds between two looks
+    :param interval: seconds between two looks at the hard signals
+    :param judge_at: when a worker judges what was seen so far, ISO 8601 in UTC; empty: never
     """
 
     def __init__(
-        self, *, definition: str, run_id: str, channel: str, until: str, interval: float
+        self,
+        *,
+        definition: str,
+        run_id: str,
+        channel: str,
+        until: str,
+        interval: float,
+        judge_at: str = "",
     ) -> None:
         super().__init__()
         self.definition = definition
@@ -44,6 +60,8 @@ class SoakTrigger(BaseTrigger):
         self.channel = channel
         self.until = until
         self.interval = interval
+        self.judge_at = judge_at
+        self._watch: Watch | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments, JSON values only."""
@@ -55,45 +73,57 @@ class SoakTrigger(BaseTrigger):
                 "channel": self.channel,
                 "until": self.until,
                 "interval": self.interval,
+                "judge_at": self.judge_at,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield ``{"harm": reason}`` as soon as there is harm, or the task's success.
 
+        Before that, ``{"judge": true}`` when the metrics are to be judged.
+
         Ends as soon, too, when a newer rollout of the definition has begun or an operator has
         aborted this one.
         """
         until, begun = datetime.fromisoformat(self.until), datetime.now(UTC)
-        rollout = await in_thread(Rollout.open, self.definition, self.run_id)
-        watch = await in_thread(Watch.of, rollout, self.channel)
+        judge_at = datetime.fromisoformat(self.judge_at) if self.judge_at else until
         while _left(until) > 0:
-            event = await in_thread(_end_of, rollout)
-            if not event:
-                decision = await self._look(watch)
-                harm = decision.verdict is Verdict.ROLL_BACK
-                event = {"harm": decision.reason} if harm else {}
+            try:
+                event = await in_thread(self._look)
+            except Exception:
+                # Records that cannot be read are no evidence against the change, and an error here
+                # would fail the task, which rolls back. Whoever judges the soak needs them too.
+                self.log.exception("%s is looked at again", self.channel)
+                event = {}
+            if not event and judge_at < until and _left(judge_at) <= 0:
+                event = {"judge": True}
             if event:
                 await asyncio.sleep(max(0.0, _left(begun + SHORTEST_DEFERRAL)))
                 yield TriggerEvent(event)
                 return
-            await asyncio.sleep(max(0.0, min(_left(until), self.interval)))
-        yield TaskSuccessEvent()
+            next_judgement = _left(judge_at) if _left(judge_at) > 0 else self.interval
+            await asyncio.sleep(max(0.0, min(_left(until), self.interval, next_judgement)))
+        yield self._last()
 
-    async def _look(self, watch: Watch) -> Decision:
-        observations = [o for found in await for_each(watch.targets, watch.observe) for o in found]
-        unknown = [o for o in observations if o.health is Health.UNKNOWN]
-        for o in unknown:
-            self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
-        await in_thread(
-            lambda: keep(
-                watch.rollout.records,
-                observations,
-                channel=self.channel,
-                at=datetime.now(UTC),
-            )
-        )
-        return judge(observations)
+    def _last(self) -> TriggerEvent:
+        """Give what there is to say when nothing came before the end."""
+        return TaskSuccessEvent()
+
+    def _look(self) -> dict[str, Any]:
+        """Say why the soak ends now; empty when it goes on."""
+        if self._watch is None:
+            rollout = Rollout.open(self.definition, self.run_id)
+            self._watch = Watch.of(rollout, self.channel, patience=PATIENCE)
+        watch = self._watch
+        if event := _end_of(watch.rollout):
+            return event
+        observations = watch.look(datetime.now(UTC))
+        for o in observations:
+            if o.health is Health.UNKNOWN:
+                self.log.warning("%s: %s is not known: %s", o.target, o.signal, o.detail)
+        keep(watch.rollout.records, observations, channel=self.channel, at=datetime.now(UTC))
+        decision = judge(observations)
+        return {"harm": decision.reason} if decision.verdict is Verdict.ROLL_BACK else {}
 
 
 def _end_of(rollout: Rollout) -> dict[str, Any]:

@@ -111,16 +111,16 @@ def stage_of(facts: Facts, channel: Channel, *, over: bool) -> Stage:
         return Stage.NOT_REACHED if over else Stage.WAITING
     for kind, stage in _DECIDED.items():
         if ledger.last(kind, channel=name) > entered:
-            return stage
-    went_on = (Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY)
+            withdrawn = stage is Stage.GRADUATED and ledger.is_withdrawn(name)
+            return Stage.FAILED if withdrawn else stage
+    went_on = (Kind.ENTERED, Kind.APPLIED, Kind.HEALTHY, Kind.INCONCLUSIVE)
     if ledger.last(Kind.FAILED, channel=name) > ledger.last(*went_on, channel=name):
         return Stage.FAILED
     return _under_way(facts, channel, entered)
 
 
 def _under_way(facts: Facts, channel: Channel, entered: datetime) -> Stage:
-    healthy = facts.ledger.last(Kind.HEALTHY, channel=channel.name)
-    if healthy > max(entered, verified_at(facts, channel.name)):
+    if facts.ledger.judged(channel.name) > max(entered, verified_at(facts, channel.name)):
         return Stage.APPROVAL
     return Stage.SOAKING if is_applied(facts, channel, entered) else Stage.APPLYING
 

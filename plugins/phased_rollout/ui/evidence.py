@@ -16,6 +16,8 @@ from phased_rollout.ui.facts import Facts, Record
 
 Json = dict[str, Any]
 _WORST = (Health.HARM, Health.UNKNOWN, Health.OK)
+_SEEN = (Kind.HEALTHY, Kind.INCONCLUSIVE, Kind.OBSERVED, Kind.JUDGED)
+_MEANS = {"fail": Health.HARM, "inconclusive": Health.UNKNOWN, "pass": Health.OK}
 _SHOWN = 5
 _MOST_LANES = 40
 
@@ -112,7 +114,10 @@ def _soak(facts: Facts, channel: Channel) -> Json | None:
     begun = verified_at(facts, name)
     healthy = ledger.last(Kind.HEALTHY, channel=name)
     failed = ledger.last(Kind.FAILED, channel=name)
-    ended, health = max((healthy, Health.OK), (failed, Health.HARM))
+    unknown = ledger.last(Kind.INCONCLUSIVE, channel=name)
+    ended, health = max(
+        (healthy, Health.OK), (failed, Health.HARM), (unknown, Health.UNKNOWN), key=lambda e: e[0]
+    )
     over = ended > begun
     return {
         "channel": name,
@@ -125,16 +130,32 @@ def _soak(facts: Facts, channel: Channel) -> Json | None:
 
 def last_judgement(facts: Facts) -> Json | None:
     """Give what the last judgement saw; equal observations share a row, the worst come first."""
-    found = facts.records(Kind.HEALTHY, Kind.OBSERVED)
+    found = facts.records(*_SEEN)
     if not found:
         return None
     last = found[-1]
+    channel = last["channel"]
+    observed = [r for r in found if r["channel"] == channel and r.get("evidence")][-1:]
+    judged = [r for r in found if r["channel"] == channel and r.get("metrics")][-1:]
+    rows = [*_metrics(judged), *(row for r in observed for row in _rows(r["evidence"]))]
     return {
         "at": last["at"],
-        "channel": last["channel"],
+        "channel": channel,
         "reason": last.get("reason", ""),
-        "rows": list(_rows(last.get("evidence", []))),
+        "rows": sorted(rows, key=lambda row: _WORST.index(row["health"])),
     }
+
+
+def _metrics(judged: Sequence[Record]) -> Iterator[Json]:
+    """Give the metrics of the last judgement as rows like those of signals."""
+    for record in judged:
+        for metric in record["metrics"]:
+            yield {
+                "health": _MEANS[metric["verdict"]],
+                "signal": f"metric {metric['name']}",
+                "detail": metric["said"],
+                "targets": few(metric["drivers"], _SHOWN) or record["channel"],
+            }
 
 
 def _rows(evidence: Sequence[Sequence[str]]) -> Iterator[Json]:

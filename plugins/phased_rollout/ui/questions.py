@@ -11,7 +11,7 @@ from phased_rollout.model.ledger import NEVER, Kind
 from phased_rollout.model.plan import Plan
 from phased_rollout.ui.facts import AirflowRun, Facts
 
-AWAITS = "awaiting_input"
+AWAITS, WATCHES = "awaiting_input", "deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ class Asked:
 
 
 def questions_of(facts: Facts, run: AirflowRun) -> list[Asked]:
-    """Give the questions that wait for a person."""
-    return [_question(facts, task) for task in run.tasks_in(AWAITS)]
+    """Give the questions that wait for a person; a gate watches its channel while it waits."""
+    watched = [task for task in run.tasks_in(WATCHES) if task.endswith(".gate")]
+    return [_question(facts, task) for task in (*run.tasks_in(AWAITS), *watched)]
 
 
 def _question(facts: Facts, task: str) -> Asked:
@@ -63,8 +64,11 @@ def _content(facts: Facts, task: str) -> tuple[str, list[str]]:
         ]
         return f"The rollback of {word} has paused and asks whether to go on", failed[-5:]
     if word == "gate":
-        why = _last(facts, Kind.HEALTHY, "reason", channel=group)
-        return f"Asks for an approval to graduate from {group}", why
+        unknown = facts.ledger.is_left_to_a_person(group)
+        judged = Kind.INCONCLUSIVE if unknown else Kind.HEALTHY
+        doubt = ", whose health nobody knows" if unknown else ""
+        why = _last(facts, judged, "reason", channel=group)
+        return f"Asks for an approval to graduate from {group}{doubt}", why
     if word == "enter":
         why = _last(facts, Kind.DOUBTED, "reasons", channel=group)
         return f"Asks whether to enter {group}, although things have changed", why

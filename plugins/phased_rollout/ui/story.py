@@ -29,6 +29,7 @@ _DECISIONS = {
 }
 _BACK = {
     Kind.ABORTED: "Aborted",
+    Kind.WITHDRAWN: "Withdrew the graduation of",
     Kind.ARMED: "The rollback is armed",
     Kind.ROLLING_BACK: "Restores",
     Kind.RESUMED: "Paused, and goes on at",

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from phased_rollout import aws as sessions
 from phased_rollout.errors import ConfigError, UnreachableError
 from phased_rollout.health.cloudwatch_alarms import CloudWatchAlarms
 from phased_rollout.model.definition import Target
@@ -21,24 +18,9 @@ OPTIONS = {"connection": "aws", "role": "rollout"}
 _accounts = itertools.count(200000000001)
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[SandboxAws]:
-    with SandboxAws.start() as running:
-        yield running
-
-
 @pytest.fixture
-def target(aws: SandboxAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    extra = {
-        "endpoint_url": aws.endpoint,
-        "service_config": {"sts": {"endpoint_url": aws.endpoint}},
-    }
-    content = {"conn_type": "aws", "login": "sandbox", "password": "sandbox", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS", json.dumps(content))
-    sessions.forget()
-    yield Target("test-1", {"account": str(next(_accounts)), "region": REGION})
-    aws.clear_faults()
-    sessions.forget()
+def target(connected: SandboxAws) -> Target:
+    return Target("test-1", {"account": str(next(_accounts)), "region": REGION})
 
 
 def alarm(

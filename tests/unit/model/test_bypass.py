@@ -50,3 +50,9 @@ def test_only_a_shorter_soak_needs_no_second_person() -> None:
         BypassTier.SKIP_CHANNELS,
         BypassTier.FLEET_WIDE,
     ]
+
+
+def test_what_cannot_wait_holds_for_no_longer_than_it_soaks() -> None:
+    definition = a_definition(emergency=Emergency(soak=timedelta(minutes=2)))
+    urgent = Bypass(BypassTier.SHORTEN_SOAK, (), "urgent").applied_to(definition)
+    assert {c.on_inconclusive.hold_for for c in urgent.channels} == {timedelta(minutes=2)}

@@ -20,6 +20,7 @@ from phased_rollout.model.guards import (
     may_judge,
     may_mutate,
     may_restore,
+    why_not_passed,
     why_not_unchanged,
 )
 from phased_rollout.model.ledger import Kind, Ledger
@@ -349,3 +350,27 @@ def test_no_order_of_events_advances_past_a_channel_without_its_health(
             continue
         assert healthy > applied
         assert healthy > entered > rolled_back
+
+
+def test_what_nobody_knows_graduates_only_on_a_persons_word() -> None:
+    plan = a_plan(a_channel("a"), a_channel("b"))
+    asked = ["entered a", "applied a", "inconclusive a"]
+    for more, why in (
+        ([], "a has no recorded approval since it was found inconclusive"),
+        (["graduated a"], "a has no recorded approval since it was found inconclusive"),
+        (["approved a"], "a has no recorded graduation"),
+        (["approved a", "graduated a"], None),
+        (["approved a", "graduated a", "withdrawn a"], "a had its graduation withdrawn"),
+    ):
+        ledger = a_ledger(*asked, *more)
+        assert why_not_passed(plan, ledger, plan.definition.channel("a")) == why
+
+
+def test_a_withdrawn_graduation_widens_the_rollback_of_the_failed_channel() -> None:
+    plan = a_plan(*map(a_channel, "abcd"), rollback_scope=RollbackScope.FAILED_CHANNEL)
+    went = [text for name in "abc" for text in passed(name)][:-1]
+    assert [c.name for c in channels_to_restore(plan, a_ledger(*went))] == ["c"]
+    withdrawn = a_ledger(*went, "withdrawn b")
+    assert [c.name for c in channels_to_restore(plan, withdrawn)] == ["c", "b"]
+    again = a_ledger(*went, "withdrawn b", "rolled_back b", "entered b")
+    assert [c.name for c in channels_to_restore(plan, again)] == ["b"]

@@ -15,17 +15,21 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from phased_rollout import notify
 from phased_rollout.model.bypass import Bypass, BypassTier
+from phased_rollout.model.certificate import Certificate
 from phased_rollout.model.definition import OnFailure
 from phased_rollout.model.ledger import Kind
 from phased_rollout.model.notifier import Notifier
 from phased_rollout.model.target_state import Artifact, Health, TargetState
+from phased_rollout.operators import announce
 from phased_rollout.operators.announce import outlet
-from phased_rollout.operators.approval import ApprovalGate, DecideOperator
+from phased_rollout.operators.approval import DecideOperator
 from phased_rollout.operators.callbacks import record_and_arm
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.operators.outcome import OutcomeOperator, VerdictOperator
 from phased_rollout.operators.plan import PlanOperator
 from phased_rollout.operators.restore import RestoreOperator
 from phased_rollout.records import RolloutRecords
+from phased_rollout.rollout import Rollout
 from phased_rollout.sensors.health import HealthSensor
 from tests.builders import NAMES, a_channel, a_definition
 from tests.fakes import FakeSignal, FakeSubstrate
@@ -209,9 +213,11 @@ def test_a_graduation_is_told_once_and_again_after_the_channel_was_entered_again
 def test_a_graduation_makes_an_event_of_the_channels_asset(
     substrate: FakeSubstrate, signal: FakeSignal
 ) -> None:
-    soaked(substrate)
+    records = soaked(substrate)
     context = of_task("playground.health")
     assert health(context)
+    certificate = Certificate.of(records.latest(Kind.GRADUATED, channel="playground"))
+    assert certificate
     (event,) = context["outlet_events"][outlet("accounts", "playground")].asset_alias_events
     assert event.source_alias_name == "rollout://accounts/playground"
     assert event.dest_asset_key.uri == Asset("rollout://accounts/playground").uri
@@ -222,6 +228,7 @@ def test_a_graduation_makes_an_event_of_the_channels_asset(
         "rollout": "accounts",
         "channel": "playground",
         "targets": ["playground-1", "playground-2"],
+        "certificate": certificate.digest,
     }
 
 
@@ -406,6 +413,21 @@ def test_a_finished_rollout_is_told_once_with_what_it_owes(told: list[str]) -> N
         "change (cccccccccccc) graduated"
     )
     assert "a bypass is owed: manual__1 of change" in told[1]
+
+
+def test_a_process_that_goes_on_after_a_rollback_graduates_nothing_and_tells_nobody(
+    substrate: FakeSubstrate, told: list[str]
+) -> None:
+    records = soaked(substrate, ALL)
+    rollout = Rollout.open(records.definition, records.run_id)
+    records.add(Kind.ROLLING_BACK, at=datetime.now(UTC), channel="playground")
+    told.clear()
+    with pytest.raises(AirflowFailException, match="playground was rolled back"):
+        announce.graduate(
+            rollout, "playground", reason="well", context=of_task("playground.health")
+        )
+    assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
+    assert told == []
 
 
 def test_bad_notifiers_change_nothing_about_a_rollout(

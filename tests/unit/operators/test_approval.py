@@ -17,7 +17,8 @@ from airflow.sdk.exceptions import (
 from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.definition import Approval
 from phased_rollout.model.ledger import Kind
-from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator, DecideOperator
+from phased_rollout.operators.approval import AuthorizeOperator, DecideOperator
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.records import RolloutRecords
 from tests.builders import a_channel
 from tests.unit.conftest import begin
@@ -68,7 +69,7 @@ def decide() -> DecideOperator:
 def test_a_gate_asks_the_approvers_of_the_plan(asked: list[dict[str, Any]]) -> None:
     records = begin(CHANNEL)
     happened(records, Kind.HEALTHY, channel="playground")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
     assert asked[0]["assigned_users"] == [{"id": "alice", "name": "alice"}]
 
@@ -83,7 +84,7 @@ def test_the_yes_of_somebody_else_does_not_count_and_is_asked_again(
     asked: list[dict[str, Any]],
 ) -> None:
     records = healthy()
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
     assert "mallory is none of the approvers: alice" in asked[0]["body"]
     assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
@@ -96,7 +97,7 @@ def test_who_started_a_rollout_cannot_approve_it_unless_the_file_says_so(
 ) -> None:
     mine = Bypass(requested_by="alice")
     records = healthy(bypass=mine)
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute_complete(CONTEXT, answer("Approve", "alice"))
     assert "alice started this rollout, so somebody else has to say yes" in asked[0]["body"]
     assert not records.ledger().happened(Kind.APPROVED, channel="playground")
@@ -113,7 +114,7 @@ def test_a_gate_shows_evidence_what_changes_the_plan_and_what_is_still_to_come(
 ) -> None:
     records = healthy()
     records.add(Kind.PREVIEWED, at=datetime.now(UTC), authorize=[], differences=["2: + Queue"])
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
     for part in ("because", "2: + Queue", "rollout accounts: change", "after playground it takes"):
         assert part in asked[0]["body"]
@@ -161,7 +162,7 @@ def test_a_no_that_airflow_lost_stays_a_no(store: Path) -> None:
 def test_a_retry_looks_for_an_answer_before_it_asks_again(asked: list[dict[str, Any]]) -> None:
     records = begin(CHANNEL)
     happened(records, Kind.HEALTHY, channel="playground")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
     with pytest.raises(TaskDeferred) as deferred:
         gate().execute(CONTEXT)
@@ -174,9 +175,9 @@ def test_a_retry_looks_for_an_answer_before_it_asks_again(asked: list[dict[str, 
 def test_what_was_not_answered_is_asked_again(asked: list[dict[str, Any]]) -> None:
     records = begin(CHANNEL)
     happened(records, Kind.HEALTHY, channel="playground")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().look(CONTEXT, {})
     assert len(asked) == 2
 
@@ -184,10 +185,10 @@ def test_what_was_not_answered_is_asked_again(asked: list[dict[str, Any]]) -> No
 def test_the_answer_to_an_earlier_question_does_not_count(asked: list[dict[str, Any]]) -> None:
     records = begin(CHANNEL)
     happened(records, Kind.HEALTHY, channel="playground")
-    earlier = answer("Approve", "alice")
-    with pytest.raises(TaskAwaitingInput):
+    earlier = {**answer("Approve", "alice"), "responded_at": datetime.now(UTC).isoformat()}
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().look(CONTEXT, earlier)
     assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
 
@@ -195,9 +196,9 @@ def test_the_answer_to_an_earlier_question_does_not_count(asked: list[dict[str, 
 def test_an_answer_that_does_not_count_closes_its_question(asked: list[dict[str, Any]]) -> None:
     records = begin(CHANNEL)
     happened(records, Kind.HEALTHY, channel="playground")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute_complete(CONTEXT, answer("Approve", "mallory"))
     assert len(asked) == 2
 
@@ -215,7 +216,7 @@ def test_a_new_judgement_asks_anew(asked: list[dict[str, Any]]) -> None:
     happened(records, Kind.HEALTHY, channel="playground")
     gate().execute_complete(CONTEXT, answer("Approve", "alice"))
     happened(records, Kind.HEALTHY, channel="playground")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         gate().execute(CONTEXT)
 
 

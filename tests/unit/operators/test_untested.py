@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    DownstreamTasksSkipped,
+    TaskAwaitingInput,
+    TaskDeferred,
+)
 
 from phased_rollout.model.bypass import Bypass, BypassTier
 from phased_rollout.model.change import Change
@@ -17,8 +22,9 @@ from phased_rollout.model.ledger import Kind
 from phased_rollout.model.target_state import Difference, Preview
 from phased_rollout.model.untested import Untested
 from phased_rollout.operators.announce import graduate
-from phased_rollout.operators.approval import ApprovalGate, AuthorizeOperator
+from phased_rollout.operators.approval import AuthorizeOperator
 from phased_rollout.operators.enter import EnterOperator
+from phased_rollout.operators.gate import ApprovalGate
 from phased_rollout.operators.preview import PreviewOperator
 from phased_rollout.records import RolloutRecords
 from phased_rollout.rollout import Rollout
@@ -263,7 +269,7 @@ def test_the_approval_of_a_channel_shows_what_stays_untested_ahead(
     would(substrate, production_2=Preview((MODIFY, ADD)))
     preview().execute(CONTEXT)
     at(records, Kind.HEALTHY, "playground", reason="all is well")
-    with pytest.raises(TaskAwaitingInput):
+    with pytest.raises(TaskDeferred):
         ApprovalGate(task_id="gate", definition="accounts", channel=asked).execute(CONTEXT)
     assert "**What no earlier channel exercises**" in questions[0]["body"]
     assert "untested: add AWS::SQS::Queue (1 target)" in " ".join(questions[0]["body"].split())

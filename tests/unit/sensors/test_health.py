@@ -66,8 +66,10 @@ def test_a_silent_signal_holds_the_channel(
     assert not health().poke(CONTEXT)
     [observed] = records.details(Kind.OBSERVED, channel="playground")
     assert ["playground-1", "fake", "unknown", "as the test says"] in observed["evidence"]
+    ask_at = LONG_AGO + timedelta(hours=1, seconds=10)
     assert [r["reason"] for r in records.details(Kind.HELD)] == [
-        "inconclusive: playground-1: fake: as the test says; playground-2: fake: as the test says"
+        "inconclusive: playground-1: fake: as the test says; playground-2: fake: as the test says; "
+        f"at {ask_at:%Y-%m-%d %H:%M:%S} UTC a person is asked"
     ]
     assert not records.ledger().happened(Kind.GRADUATED, channel="playground")
 
@@ -159,6 +161,7 @@ def test_a_soak_waits_in_the_triggerer_for_as_long_as_the_plan_says(store: Path)
         "channel": "playground",
         "until": until,
         "interval": 1.0,
+        "judge_at": "",
     }
 
 

@@ -12,7 +12,6 @@ from phased_rollout.model.target_state import Artifact
 from phased_rollout.substrates.cloudformation.spec import StackSpec
 from phased_rollout.substrates.cloudformation.template import (
     artifact,
-    declared,
     parsed,
     render,
 )
@@ -150,12 +149,18 @@ def test_the_formatting_of_json_is_no_part_of_the_digest() -> None:
     assert rendered(one, "template.json").digest == rendered(two, "template.json").digest
 
 
-def test_aliases_are_shared_not_expanded() -> None:
+def test_aliases_that_would_expand_to_too_much_are_refused() -> None:
     bomb = "a: &a [x, x]\n" + "".join(
         f"{n}: &{n} [*{p}, *{p}, *{p}, *{p}]\n"
         for p, n in zip("abcdefghij", "bcdefghijk", strict=True)
     )
-    assert declared(parsed(bomb + "Resources: {A: {Type: X}}")) == {}
+    with pytest.raises(ChangeError, match="more than 500,000 values with all aliases expanded"):
+        parsed(bomb + "Resources: {A: {Type: X}}")
+
+
+def test_a_template_that_nests_too_deep_is_refused_before_it_ends_the_process() -> None:
+    with pytest.raises(ChangeError, match="nested more than 100 levels"):
+        parsed("Resources: " + "[" * 200_000)
 
 
 TAGS = """\

@@ -47,6 +47,67 @@ def test_the_order_of_files_does_not_matter_to_the_digest_and_a_value_does() -> 
     assert render(Change("x", {"a.yaml": ONE})).digest != found[0]
 
 
+def test_keys_and_values_are_read_as_kubernetes_reads_them() -> None:
+    text = ONE + "data: {1: a, true: b, at: 2024-01-01, is: =, n: 7, h: 0x10, f: 1.5, z: ~}\n"
+    (found,) = render(Change("x", {"a.yaml": text})).body["objects"]
+    assert found["data"] == {
+        "1": "a", "true": "b", "at": "2024-01-01", "is": "=", "n": 7, "h": 16, "f": 1.5, "z": None,
+    }  # fmt: skip
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+MERGES = "a0: &a0 {x: y}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ONE + BOMB, "line 10: more than 500,000 values with all aliases expanded"),
+        (ONE + MERGES, "line 10: more than 500,000 values with all aliases expanded"),
+        (ONE + "spec: &a {b: *a}\n", "line 4: *a refers to itself: remove it"),
+        (ONE + "spec: &a {<<: *a}\n", "line 4: *a refers to itself: remove it"),
+        ("[" * 200_000, "line 1: nested more than 100 levels"),
+        ("{a: " * 200_000, "line 1: nested more than 100 levels"),
+        ("? [a]\n: b\n", "line 1: a key must be text"),
+        ("~: b\n", "line 1: a key must be text: quote it"),
+        (ONE + "spec: !!binary aGFsbG8=\n", "could not determine a constructor"),
+        (ONE + "spec: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
+        (ONE + "spec: !!map x\n", "line 4: must be a mapping"),
+        (ONE + "spec: !!int ''\n", "line 4: is no number"),
+        (ONE + "spec: !!bool x\n", "line 4: is no boolean"),
+        (ONE + "spec: .nan\n", "line 4: is no number that JSON and 64 bits can hold"),
+        (ONE + f"spec: {'9' * 5000}\n", "line 4: is no number that can be held"),
+        (ONE + f"spec: 0x{'f' * 5000}\n", "line 4: is no number that JSON and 64 bits can hold"),
+        (ONE.replace("one", "one, annotations: [x]"), "metadata.annotations must be a mapping"),
+    ],
+    ids=range(17),
+)
+def test_yaml_that_is_more_than_a_manifest_is_refused_before_it_is_built(
+    text: str, words: str
+) -> None:
+    assert words in problem(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("name: one", "name: ../../secrets/admin"),
+        ("name: one", "name: .."),
+        ("name: one", 'name: "a?force=true"'),
+        ("name: one", "name: a%2Fb"),
+        ("name: one", "name: one, namespace: ../kube-system"),
+        ("name: one", "name: one, namespace: [a]"),
+        ("apiVersion: v1", "apiVersion: ../../v1"),
+    ],
+)
+def test_a_name_never_leads_to_another_object(old: str, new: str) -> None:
+    assert ": correct it" in (said := problem(ONE.replace(old, new))) or "write it as" in said
+
+
 def test_what_others_need_comes_first_and_what_judges_them_last() -> None:
     kinds = ["ValidatingWebhookConfiguration", "Widget", "Deployment", "ConfigMap"]
     kinds += ["CustomResourceDefinition", "Namespace"]
@@ -58,7 +119,10 @@ def test_what_others_need_comes_first_and_what_judges_them_last() -> None:
     ("text", "words"),
     [
         ("a: [", "a.yaml: not valid YAML"),
-        (ONE + "metadata: {name: two}\n", "the key 'metadata' stands twice, line 4"),
+        (
+            ONE + "metadata: {name: two}\n",
+            "a.yaml: not valid YAML: line 4: the key 'metadata' stands twice",
+        ),
         ("- 1\n", "a.yaml:1: is no object: write apiVersion, kind and metadata"),
         ("kind: X\nmetadata: {name: a}\n", "a.yaml:1: apiVersion is missing"),
         ("apiVersion: v1\nkind: X\nmetadata: {generateName: a-}\n", "another object each time"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
-from phased_rollout.errors import RefusedError, RolloutError, UnreachableError
+from phased_rollout.errors import ChangeError, RefusedError, RolloutError, UnreachableError
 from phased_rollout.model.definition import Target
+from phased_rollout.model.digest import canonical_json
 from phased_rollout.model.target_state import Difference, Outcome
+from phased_rollout.substrates.kubernetes import record
 from tests.contract.drive import AGAIN, Guard
 from tests.unit.substrates.clusters import (
     World,
@@ -331,3 +334,17 @@ def test_a_cluster_tells_the_version_of_its_api_server(kube: World) -> None:
     away = Target("away", {"context": "nowhere"})
     with pytest.raises(RolloutError):
         kube.substrate().platform(away)
+
+
+def test_a_record_holds_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = [{"text": "x" * 1000}]
+    size = len(canonical_json(objects).encode())
+    text = base64.b64encode(record.packed(objects)).decode()
+    monkeypatch.setattr(record, "MAX_UNPACKED", size)
+    assert record._unpacked(text) == canonical_json(objects).encode()
+    assert base64.b64encode(record.packed(objects)).decode() == text
+    monkeypatch.setattr(record, "MAX_UNPACKED", size - 1)
+    with pytest.raises(ValueError, match="unpacks to too much"):
+        record._unpacked(text)
+    with pytest.raises(ChangeError, match="split them into several definitions"):
+        record.packed(objects)

@@ -23,6 +23,7 @@ from phased_rollout.model.target_state import Artifact, Health
 from phased_rollout.records import RolloutRecords
 from phased_rollout.triggers import answer as answer_module
 from phased_rollout.triggers.answer import AnswerTrigger
+from phased_rollout.triggers.approval import ApprovalTrigger
 from phased_rollout.triggers.hold import NEWS, HoldTrigger
 from phased_rollout.triggers.operation import OperationTrigger
 from phased_rollout.triggers.soak import SoakTrigger
@@ -47,6 +48,7 @@ SOAK = {
     "channel": "playground",
     "until": "2026-01-05T12:00:00+00:00",
     "interval": 0.01,
+    "judge_at": "",
 }
 
 HOLD = {
@@ -83,8 +85,17 @@ def first_event(trigger: BaseTrigger, timeout: float = 20) -> Any:
     ("kind", "arguments", "path"),
     [
         (OperationTrigger, OPERATION, "phased_rollout.triggers.operation.OperationTrigger"),
-        (SoakTrigger, SOAK, "phased_rollout.triggers.soak.SoakTrigger"),
+        (
+            SoakTrigger,
+            {**SOAK, "judge_at": "2026-01-05T11:00:00+00:00"},
+            "phased_rollout.triggers.soak.SoakTrigger",
+        ),
         (HoldTrigger, HOLD, "phased_rollout.triggers.hold.HoldTrigger"),
+        (
+            ApprovalTrigger,
+            {**SOAK, "ti_id": "0"},
+            "phased_rollout.triggers.approval.ApprovalTrigger",
+        ),
     ],
 )
 def test_a_trigger_is_rebuilt_from_what_it_serialises(
@@ -186,6 +197,23 @@ def test_a_quiet_soak_ends_the_task_at_its_moment(
     event = first_event(SoakTrigger(**{**SOAK, "until": until}))
     assert isinstance(event, TaskSuccessEvent)
     assert datetime.now(UTC) >= datetime.fromisoformat(until)
+
+
+def test_a_soak_is_handed_to_a_worker_when_its_metrics_are_to_be_judged(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
+    judge_at = in_future(2.5)
+    trigger = SoakTrigger(**{**SOAK, "until": in_future(3600), "judge_at": judge_at})
+    assert first_event(trigger).payload == {"judge": True}
+    assert datetime.now(UTC) >= datetime.fromisoformat(judge_at)
+
+
+def test_harm_goes_before_a_judgement_that_is_due(
+    records: RolloutRecords, signal: FakeSignal
+) -> None:
+    signal.health = Health.HARM
+    trigger = SoakTrigger(**{**SOAK, "until": in_future(3600), "judge_at": in_future(0)})
+    assert "harm" in first_event(trigger).payload
 
 
 def test_harm_ends_the_soak_early_but_never_sooner_than_airflow_can_bear(
@@ -298,6 +326,33 @@ def test_a_question_that_was_never_asked_has_no_answer(monkeypatch: pytest.Monke
     monkeypatch.setattr(answer_module, "get_hitl_detail_content_detail", missing)
     monkeypatch.setattr(answer_module, "SHORTEST_DEFERRAL", timedelta(0))
     assert first_event(AnswerTrigger(ti_id=TI_ID)).payload == {}
+
+
+def approval(monkeypatch: pytest.MonkeyPatch, *, until: float, answer: Any) -> ApprovalTrigger:
+    monkeypatch.setattr(answer_module, "get_hitl_detail_content_detail", lambda _: answer)
+    return ApprovalTrigger(**{**SOAK, "until": in_future(until), "ti_id": TI_ID})
+
+
+def test_harm_that_shows_while_a_person_is_asked_comes_before_the_answer(
+    records: RolloutRecords, monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate
+) -> None:
+    substrate.running["playground-2"] = Artifact("by hand", {})
+    event = first_event(approval(monkeypatch, until=60, answer=an_answer(None, START)))
+    assert event.payload["harm"].startswith("playground-2: status")
+
+
+def test_an_answer_that_came_before_the_gate_was_deferred_is_found(
+    records: RolloutRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = first_event(approval(monkeypatch, until=60, answer=an_answer(None, START)))
+    assert event.payload["chosen_options"] == ["Reject"]
+
+
+def test_without_an_answer_a_gate_ends_at_its_deadline_as_airflows_own_question_does(
+    records: RolloutRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = first_event(approval(monkeypatch, until=0.3, answer=an_answer(None, None)))
+    assert event.payload["error_type"] == "timeout"
 
 
 def test_a_hold_ends_at_its_moment(records: RolloutRecords) -> None:

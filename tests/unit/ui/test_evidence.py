@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from phased_rollout.ui.evidence import Look, Series, charts, series_of
+from phased_rollout.ui.evidence import Look, Series, charts, last_judgement, series_of
 from tests.builders import START
 from tests.unit.ui.told import applied, facts_of
 
@@ -70,3 +70,31 @@ def test_a_channel_that_was_not_applied_as_a_whole_did_not_soak() -> None:
         charts(facts_of(*applied("test")[:2], "applied test", "failed test", "rolled_back test"))
         is None
     )
+
+
+METRIC = {"name": "errors", "verdict": "fail", "said": "worse by 4 sd", "drivers": ["test-2"]}
+
+
+def test_judged_metrics_stand_beside_what_the_signals_say_the_worst_first() -> None:
+    told = last_judgement(
+        facts_of(
+            *applied("test"),
+            "observed test",
+            "judged test",
+            evidence=[["test-1", "status", "ok", "CREATE_COMPLETE"]],
+            metrics=[METRIC, {**METRIC, "name": "delay", "verdict": "pass", "drivers": []}],
+        )
+    )
+    assert told is not None
+    rows = [(row["health"], row["signal"], row["targets"]) for row in told["rows"]]
+    assert rows == [
+        ("harm", "metric errors", "test-2"),
+        ("ok", "metric delay", "test"),
+        ("ok", "status", "test-1"),
+    ]
+
+
+def test_a_soak_that_told_nothing_is_drawn_as_unknown() -> None:
+    drawn = charts(facts_of(*applied("test"), "inconclusive test"))
+    assert drawn is not None
+    assert drawn["soaks"][0]["health"] == "unknown"

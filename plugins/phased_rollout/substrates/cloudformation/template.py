@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from phased_rollout.changes import IN_A_REQUEST, MAX_BYTES, TEMPLATES
+from phased_rollout.config.bounds import check
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.digest import canonical_json, digest_of
@@ -56,6 +57,7 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def _yaml(text: str) -> Any:
+    check(text)
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     return yaml.load(text, Loader=loader)  # noqa: S506  # BaseLoader builds only text, lists, dicts
 

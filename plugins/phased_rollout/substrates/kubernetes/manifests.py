@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 from phased_rollout.errors import ChangeError
 from phased_rollout.model.change import Change
 from phased_rollout.model.digest import canonical_json, digest_of
 from phased_rollout.model.target_state import Artifact
+from phased_rollout.substrates.kubernetes.reading import documents
 
 Json = dict[str, Any]
 
@@ -47,6 +47,10 @@ _ORDER = (
     "CronJob",
 )
 _LAST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "APIService")
+# They become steps of a path: one with a slash, or of dots only, would lead to another object.
+_API_VERSION = re.compile(r"([a-z0-9][a-z0-9.-]*/)?[a-z0-9]+")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"(?!\.{1,2}$)[^/%?#\\\s\x00-\x1f\x7f]{1,253}")
 _OF_THE_SERVER = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation")
 
 
@@ -112,11 +116,11 @@ def render(change: Change) -> Artifact:
             problems.append(f"{file}: unknown file: manifests end with {', '.join(FILES)}")
             continue
         try:
-            documents = list(_documents(file, text))
+            read = list(_documents(file, text))
         except ChangeError as error:
             problems.append(str(error))
             continue
-        for where, manifest in documents:
+        for where, manifest in read:
             wrong = list(_problems(manifest))
             problems += [f"{where}: {problem}" for problem in wrong]
             if not wrong:
@@ -152,35 +156,10 @@ def _identity(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return group, manifest["kind"], metadata.get("namespace") or "", metadata["name"]
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C or Python
-    """YAML as Kubernetes reads it: a time is text, and no key stands twice."""
-
-
-def _mapping(loader: Any, node: yaml.MappingNode) -> Any:
-    seen = set()
-    for key, _ in node.value:
-        if key.value in seen:
-            mark = key.start_mark
-            raise yaml.YAMLError(f"the key {key.value!r} stands twice, line {mark.line + 1}")
-        seen.add(key.value)
-    return loader.construct_yaml_map(node)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
-
-
 def _documents(file: str, text: str) -> Iterator[tuple[str, Json]]:
     """Give each manifest with where it stands; those of a List one by one."""
-    try:
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
-        values = list(yaml.load_all(text, Loader=_Loader))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ChangeError(f"{file}: not valid YAML: {error}".replace("\n", " ")) from error
-    for node, value in zip(nodes, values, strict=False):
-        if value is None:
-            continue
-        where = f"{file}:{node.start_mark.line + 1}"
+    for line, value in documents(file, text):
+        where = f"{file}:{line}"
         yield from ((where if n == 0 else f"{where} item {n}", each) for n, each in _items(value))
 
 
@@ -201,18 +180,31 @@ def _problems(manifest: Any) -> Iterator[str]:
     for key in ("apiVersion", "kind"):
         if not isinstance(manifest.get(key), str) or not manifest[key]:
             yield f"{key} is missing: write it"
+        elif key == "apiVersion" and not _API_VERSION.fullmatch(manifest[key]):
+            yield "apiVersion is none: write it as in apps/v1"
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
         given = isinstance(metadata, dict) and "generateName" in metadata
         why = ": generateName would make another object each time" if given else ": write it"
         yield f"metadata.name is missing{why}"
         return
+    yield from _misnamed(metadata)
     if given_by_server := [key for key in _OF_THE_SERVER if metadata.get(key) is not None]:
         yield f"metadata has {', '.join(given_by_server)}, which the server sets: remove it"
-    hook = (metadata.get("annotations") or {}).get("helm.sh/hook")
-    if hook:
+    annotations = metadata.get("annotations") or {}
+    if not isinstance(annotations, dict):
+        yield "metadata.annotations must be a mapping: correct it"
+    elif hook := annotations.get("helm.sh/hook"):
         yield f"is a hook of Helm ({hook}), which nothing would run: helm template --no-hooks"
     if manifest.get("kind") == "Secret" and (manifest.get("data") or manifest.get("stringData")):
         yield (
             "is a Secret with its data, which would be kept in the records and in the cluster's "
             "record: let an operator make it (ExternalSecret, SealedSecret), or make it by hand"
         )
+
+
+def _misnamed(metadata: Mapping[str, Any]) -> Iterator[str]:
+    if not _NAME.fullmatch(metadata["name"]):
+        yield "metadata.name is no name that an object can have: correct it"
+    namespace = metadata.get("namespace")
+    if namespace and not (isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace)):
+        yield "metadata.namespace is no namespace's name: correct it"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from phased_rollout.errors import RefusedError, UnreachableError
+from phased_rollout.errors import ChangeError, RefusedError, UnreachableError
 from phased_rollout.model.digest import canonical_json
 from phased_rollout.substrates.kubernetes.client import Cluster
 from phased_rollout.substrates.kubernetes.manifests import Ref
@@ -26,6 +27,9 @@ OF_RECORD = "phased-rollout/record"
 """Annotation of every object: of which record it is."""
 
 _PACKED = "objects.json.gz"
+_GZIP = 31  # zlib's number for the format
+MAX_UNPACKED = 50_000_000
+"""Bytes of all manifests as JSON: what is packed to a few may be very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Keeper:
         try:
             inventory = json.loads(data["inventory"])
             attempt = json.loads(data["attempt"]) if data.get("attempt") else None
-            objects = json.loads(gzip.decompress(base64.b64decode(packed[_PACKED])))
+            objects = json.loads(_unpacked(packed[_PACKED]))
             return Record(
                 digest=data["digest"],
                 objects=tuple(objects),
@@ -142,7 +146,7 @@ class Keeper:
                 at=data["at"],
                 attempt=_attempt(attempt) if attempt else None,
             )
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, zlib.error) as error:
             raise RefusedError(
                 f"{self}: the ConfigMap {self.config_map} is damaged: bring it back as it was, or "
                 "delete it to begin anew, which leaves its objects alone"
@@ -199,8 +203,14 @@ class Keeper:
 
 
 def packed(objects: Sequence[Mapping[str, Any]]) -> bytes:
-    """Pack manifests, the same always the same."""
-    return gzip.compress(canonical_json(list(objects)).encode(), mtime=0)
+    """Pack manifests, the same always the same; raises ChangeError when they are too many."""
+    unpacked = canonical_json(list(objects)).encode()
+    if len(unpacked) > MAX_UNPACKED:
+        raise ChangeError(
+            f"the manifests are {len(unpacked):,} bytes as JSON, and a record holds at most "
+            f"{MAX_UNPACKED:,}: split them into several definitions"
+        )
+    return gzip.compress(unpacked, mtime=0)
 
 
 def _shown(attempt: Attempt) -> Json:
@@ -218,3 +228,12 @@ def _entries(listed: Sequence[Json]) -> tuple[Entry, ...]:
 def _attempt(shown: Json) -> Attempt:
     phase, entries = Phase(shown["phase"]), _entries(shown["entries"])
     return Attempt(**{**shown, "phase": phase, "entries": entries})
+
+
+def _unpacked(text: str) -> bytes:
+    """Unpack what ``packed`` wrote, but no bomb: who may edit the ConfigMap is not trusted."""
+    opened = zlib.decompressobj(wbits=_GZIP)
+    found = opened.decompress(base64.b64decode(text, validate=True), MAX_UNPACKED + 1)
+    if not opened.eof or len(found) > MAX_UNPACKED:
+        raise ValueError("is cut off, or unpacks to too much")
+    return found

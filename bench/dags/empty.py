@@ -1,0 +1,5 @@
+"""The Airflow Dags of the product without their work."""
+
+from bench.emptied import empty_dags
+
+globals().update(empty_dags())
