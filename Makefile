@@ -20,6 +20,10 @@ CONTEXT ?=
 EXTRAS := .[sandbox,dev,s3,team]
 # More arguments for pytest, for example: make test ARGS='-k soak'
 ARGS ?=
+export ARGS
+
+# Run the tests with some markers. That there are none (5) is well only where ARGS chose others.
+pytest = @$(BIN)/python -m pytest -ra -m '$(1)' $(2) $(ARGS) || { [ $$? -eq 5 ] && [ -n "$$ARGS" ]; }
 
 .PHONY: help
 help: ## Show this list
@@ -75,12 +79,15 @@ secrets: ## Write .env for docker-compose.yaml: passwords and keys of your own, 
 
 .PHONY: test
 test: lint ## Run all checks and tests but the slow suites; prints what was skipped and why
-	@$(BIN)/python -m pytest -ra -m 'not browser and not faults' $(ARGS)
+	@# One after the other: what starts Airflow keeps all cores busy.
+	$(call pytest,not integration and not browser and not faults,-n auto --dist loadfile)
+	$(call pytest,integration and not faults)
 	@echo 'left out: the slow suites, which take three quarters of an hour (disturbances, Chromium): make test-full'
 
 .PHONY: test-full
 test-full: $(STAMP) ## Run the slow suites: the UI in a headless Chromium, and every disturbance of real Airflow
-	@$(BIN)/python -m pytest -ra -m 'browser or faults' $(ARGS)
+	@# Two at once: many of these tests wait for most of their time (tests/conftest.py).
+	$(call pytest,browser or faults,-n 2 --dist loadgroup)
 
 .PHONY: test-kubernetes
 test-kubernetes: $(STAMP) ## Run the contract suite on a real cluster: KUBECONFIG=… [CONTEXT=…]; makes namespaces, and deletes them
@@ -90,7 +97,7 @@ test-kubernetes: $(STAMP) ## Run the contract suite on a real cluster: KUBECONFI
 
 .PHONY: test-fast
 test-fast: lint ## The same without the tests that start Airflow
-	@$(BIN)/python -m pytest -ra -m 'not integration and not browser and not faults' $(ARGS)
+	$(call pytest,not integration and not browser and not faults,-n auto --dist loadfile)
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Spoil configurations and changes in many ways: [FUZZ=100000]

@@ -38,6 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `make test-full` run two modules at once, of which one does little but wait."""
+    for item in items:
+        idle = bool(getattr(getattr(item, "module", None), "MOSTLY_WAITS", False))
+        item.add_marker(pytest.mark.xdist_group("waiting" if idle else "working"))
+
+
 @pytest.fixture(scope="module")
 def stack_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Give a folder for a running system; it is kept when a test of the module fails.

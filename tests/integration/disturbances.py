@@ -141,12 +141,12 @@ def alarm_at_health(world: World, scenario: Scenario, run_id: str, *, of: str, a
 
 
 def held_health(world: World, scenario: Scenario) -> Ended:
-    """An alarm of playground fails `production.health`; it ends, and `health` is cleared."""
+    """An alarm of playground fails `production.health`; it ends, and what was named is cleared."""
     run_id = world.trigger(scenario)
     alarm_at_health(world, scenario, run_id, of="playground", at="production")
     world.wait_until_asked(scenario, run_id, "rollback.decide")
     world.alarm(scenario.account("playground", 1), "OK")
-    world.operator.clear(scenario.name, run_id, ["production.health"])
+    world.operator.clear(scenario.name, run_id, ["playground.health"])
     return Ended(run_id, world.wait_for_end(scenario, run_id))
 
 

@@ -20,6 +20,7 @@ from tests.integration.world import (
     CHANNELS,
     FINAL,
     GOOD,
+    PATIENCE,
     REFUSED,
     REGION,
     Json,
@@ -229,9 +230,11 @@ def nightly(world: World, scenario: Scenario) -> list[Json]:
         found = [r for r in world.operator.runs(scenario.name) if r["run_type"] == "scheduled"]
         return sorted((r for r in found if r["state"] in FINAL), key=lambda r: str(r["start_date"]))
 
-    if not wait_until(lambda: len(scheduled()) >= 2, timeout=420, interval=2):
-        raise TimeoutError(f"{scenario.name}: {world.operator.runs(scenario.name)}")
-    world.operator.pause(scenario.name)
+    try:
+        if not wait_until(lambda: len(scheduled()) >= 2, timeout=PATIENCE, interval=2):
+            raise TimeoutError(f"{scenario.name}: {world.operator.runs(scenario.name)}")
+    finally:
+        world.operator.pause(scenario.name)  # or it would take the others' time
     return scheduled()[:2]
 
 

@@ -17,8 +17,12 @@ from tests.integration.world import Scenario, World
 FIVE = ("playground", "test", "infra", "stable", "production")
 JUDGED = ("test", "infra", "stable", "production")
 SOAK, MINUTE, DAY = 180, 60, 86400
-WORSE = 8.0
-"""Far beyond the noise, which stays within 1."""
+WORSE, SHOCK = 8.0, 3.0
+"""Far beyond the noise, which stays within 1.
+
+A shock is smaller: moves are measured in units of each target's own noise, which a day tells to a
+tenth, so one of 8 looks like targets that moved differently, about which a person is asked.
+"""
 AT_ONCE: dict[str, Any] = {"gate": "timer", "soak": "4s", "signals": []}
 KNOWN = {"name": "errors", "query": 'errors{account="{name}"}', "worse": "higher", "min_points": 3}
 METRIC = {
@@ -66,14 +70,16 @@ class Fleet:
         """Write a day of noise for each account."""
         now = time.time() // MINUTE * MINUTE
         fleet = cls(world, scenario, now - DAY)
-        fleet.write(until=now, moved=lambda _channel, _at: 0.0)
+        fleet.write("before", until=now, moved=lambda _channel, _at: 0.0)
         return fleet
 
-    def write(self, *, until: float, moved: Callable[[str, float], float]) -> None:
+    def write(self, when: str, *, until: float, moved: Callable[[str, float], float]) -> None:
         """Write on: a point a minute, moved in a channel at a time."""
         for channel in JUDGED:
             for account in self.scenario.accounts(channel):
-                points = noisy(account, self.written, until, lambda t, c=channel: moved(c, t))
+                points = noisy(
+                    f"{account} {when}", self.written, until, lambda t, c=channel: moved(c, t)
+                )
                 self.world.aws.metric(
                     account=account, namespace="Application", metric="Errors", points=points
                 )
@@ -83,8 +89,8 @@ class Fleet:
 def noisy(
     seed: str, since: float, until: float, moved: Callable[[float], float]
 ) -> list[tuple[float, float]]:
-    """Give a point a minute: noise, moved at a time."""
-    noise = random.Random(f"{seed} {since}")  # noqa: S311 - a test's noise
+    """Give a point a minute: noise, the same in every run, moved at a time."""
+    noise = random.Random(seed)  # noqa: S311 - a test's noise
     times = range(int(since), int(until), MINUTE)
     return [(t, 100 + noise.uniform(-1, 1) + moved(t)) for t in times]
 
@@ -112,7 +118,9 @@ def _begun(world: World, scenario: Scenario, moved: Callable[[str], float]) -> s
     run_id = world.trigger(scenario)
     applied = _applied(world, scenario, run_id)
     fleet.write(
-        until=_end(applied), moved=lambda channel, at: moved(channel) if at >= applied else 0.0
+        "after",
+        until=_end(applied),
+        moved=lambda channel, at: moved(channel) if at >= applied else 0.0,
     )
     return run_id
 
@@ -120,20 +128,20 @@ def _begun(world: World, scenario: Scenario, moved: Callable[[str], float]) -> s
 def worsened(world: World, scenario: Scenario) -> Judged:
     """Let the metric worsen in ``test`` alone, where no alarm knows of it."""
     run_id = _begun(world, scenario, lambda channel: WORSE if channel == "test" else 0.0)
-    return Judged(run_id, world.wait_for_end(scenario, run_id, timeout=700))
+    return Judged(run_id, world.wait_for_end(scenario, run_id))
 
 
 def shocked(world: World, scenario: Scenario) -> Judged:
     """Let the metric worsen everywhere at once."""
-    run_id = _begun(world, scenario, lambda _channel: WORSE)
-    return Judged(run_id, world.wait_for_end(scenario, run_id, timeout=700))
+    run_id = _begun(world, scenario, lambda _channel: SHOCK)
+    return Judged(run_id, world.wait_for_end(scenario, run_id))
 
 
 def silent(world: World, scenario: Scenario) -> Judged:
     """Let the metric fall silent, until a person is asked and has approved."""
     Fleet.with_history(world, scenario)
     run_id = world.trigger(scenario)
-    world.answer(scenario, run_id, "test.gate", "Approve", timeout=700)
+    world.answer(scenario, run_id, "test.gate", "Approve")
     found = world.operator.approvals(scenario.name, run_id)
     asked = next(str(o["body"]) for o in found if o["task_instance"]["task_id"] == "test.gate")
     return Judged(run_id, world.wait_for_end(scenario, run_id), asked)
@@ -162,7 +170,7 @@ def known(world: World, scenario: Scenario, *, moved: float) -> Judged:
         ]
         try:
             world.operator.connect(scenario.name, host=prometheus.start(*history).endpoint)
-            return Judged(run_id, world.wait_for_end(scenario, run_id, timeout=700))
+            return Judged(run_id, world.wait_for_end(scenario, run_id))
         finally:
             prometheus.stop()
 

@@ -8,7 +8,7 @@ from phased_rollout.model.ledger import Kind
 from sandbox.stack import wait_until
 from tests.integration.disturbances import TWO
 from tests.integration.scenarios import ASKING, Ended
-from tests.integration.world import Scenario, World
+from tests.integration.world import PATIENCE, Scenario, World
 
 SLOW = 4.0
 """Seconds of one phase of CloudFormation, long enough to be killed in."""
@@ -52,7 +52,7 @@ def killed_in_rollback(world: World, scenario: Scenario) -> Ended:
     world.wait_for_task(scenario, run_id, "playground.soak", "deferred")
     world.aws.settings(slow={first: SLOW})
     world.alarm(first, "ALARM")
-    if not wait_until(lambda: len(world.executed(first)) == 2, timeout=420, interval=0.3):
+    if not wait_until(lambda: len(world.executed(first)) == 2, timeout=PATIENCE, interval=0.3):
         raise TimeoutError(f"{scenario.name}: no restore has begun")
     with world.aws.held(first):
         world.together(kill_and_restart(world))

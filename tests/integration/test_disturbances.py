@@ -157,7 +157,7 @@ def test_under_hold_clearing_health_when_the_alarm_is_gone_lets_the_rollout_go_o
     assert [a for a, _ in world.mutations(*scenario.accounts())] == scenario.accounts()
     (reason,) = reasons_of(world, scenario, run.run_id)
     assert reason.startswith("production.health: harm in production or before it: playground-1:")
-    assert "clear production.health with downstream before rollback.decide is answered" in reason
+    assert "clear playground.health with downstream before rollback.decide is answered" in reason
 
 
 @pytest.mark.scenario("held_soak")

@@ -33,7 +33,9 @@ SAMPLES = [changes.load(p.name, base=CHANGES, given={}) for p in sorted(CHANGES.
 MUTATIONS = {"ExecuteChangeSet", "DeleteStack", "CreateStack", "UpdateStack"}
 FINAL = {"success", "failed"}
 PATIENCE = 900.0
-"""Seconds until a scenario that does not come to its end is given up."""
+"""Seconds until what does not come about in a scenario is given up, on a slow machine too."""
+PATIENCE_WITH_ALL = 1700.0
+"""The same for a whole scenario, which may wait several times and for others."""
 Json = dict[str, Any]
 
 
@@ -124,12 +126,13 @@ class World:
 
     def acted(self, name: str) -> Any:
         """Wait until a scenario's act has ended; gives what it returned."""
-        return self._acts[name].result(timeout=PATIENCE)
+        return self._acts[name].result(timeout=PATIENCE_WITH_ALL)
 
     def wait_for_others(self, scenario: Scenario) -> None:
         """Wait until all other scenarios have ended, well or badly."""
         futures.wait(
-            [act for name, act in self._acts.items() if name != scenario.name], timeout=PATIENCE
+            [act for name, act in self._acts.items() if name != scenario.name],
+            timeout=PATIENCE_WITH_ALL,
         )
 
     # acting
@@ -137,9 +140,9 @@ class World:
     def together(self, act: Callable[[], None]) -> None:
         """Act once, when all scenarios have come to this call; returns when that is done."""
         try:
-            if self._together.wait(timeout=PATIENCE) == 0:
+            if self._together.wait(timeout=PATIENCE_WITH_ALL) == 0:
                 act()
-            self._together.wait(timeout=PATIENCE)
+            self._together.wait(timeout=PATIENCE_WITH_ALL)
         except BaseException:
             self._together.abort()
             raise
@@ -174,7 +177,7 @@ class World:
         run_id: str = self.operator.trigger(scenario.name, conf=conf)["dag_run_id"]
         return run_id
 
-    def wait_for_end(self, scenario: Scenario, run_id: str, *, timeout: float = 420) -> str:
+    def wait_for_end(self, scenario: Scenario, run_id: str, *, timeout: float = PATIENCE) -> str:
         """Wait until the run has ended; gives its state."""
 
         def state() -> str:
@@ -190,7 +193,7 @@ class World:
         run_id: str,
         task: str,
         *states: str,
-        timeout: float = 420,
+        timeout: float = PATIENCE,
         interval: float = 1,
         beyond_end: bool = False,
     ) -> Json:
@@ -218,14 +221,14 @@ class World:
         return found[0]
 
     def wait_until_asked(
-        self, scenario: Scenario, run_id: str, task: str, *, timeout: float = 420
+        self, scenario: Scenario, run_id: str, task: str, *, timeout: float = PATIENCE
     ) -> Json:
         """Wait until a task asks a person; a gate watches its channel meanwhile, deferred."""
         asks = "deferred" if task.endswith(".gate") else "awaiting_input"
         return self.wait_for_task(scenario, run_id, task, asks, interval=0.1, timeout=timeout)
 
     def answer(
-        self, scenario: Scenario, run_id: str, task: str, option: str, *, timeout: float = 420
+        self, scenario: Scenario, run_id: str, task: str, option: str, *, timeout: float = PATIENCE
     ) -> None:
         """Answer a question as the approver, the moment it is asked."""
         self.wait_until_asked(scenario, run_id, task, timeout=timeout)
@@ -273,13 +276,13 @@ class World:
             and call["operation"] in MUTATIONS
         ]
 
-    def wait_for_call(self, account: str, operation: str, *, timeout: float = 420) -> None:
+    def wait_for_call(self, account: str, operation: str, *, timeout: float = PATIENCE) -> None:
         """Wait until the sandbox was asked something in an account."""
         asked = {"account": account, "operation": operation}
         if not wait_until(lambda: bool(self.aws.calls(**asked)), timeout=timeout, interval=0.3):
             raise TimeoutError(f"{account} was never asked to {operation}")
 
-    def wait_until_hit(self, fault: str, *, timeout: float = 420) -> None:
+    def wait_until_hit(self, fault: str, *, timeout: float = PATIENCE) -> None:
         """Wait until a call has run into an injected fault."""
         if not wait_until(
             lambda: fault not in [f["id"] for f in self.aws.faults()],
@@ -295,7 +298,7 @@ class World:
         kind: Kind,
         *,
         channel: str | None = None,
-        timeout: float = 420,
+        timeout: float = PATIENCE,
     ) -> None:
         """Wait until something was recorded of the run, or of a channel (by default of any)."""
         records = self.records(scenario, run_id)

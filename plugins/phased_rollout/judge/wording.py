@@ -82,8 +82,7 @@ def _verdict(
         )
         return Verdict.INCONCLUSIVE, reason, "a longer soak, or a person who looks"
     if wild := _wild(found):
-        reason = f"one target alone moved beyond {WILD:g} MAD: {wild}"
-        return Verdict.INCONCLUSIVE, reason, "a person who looks at it"
+        return Verdict.INCONCLUSIVE, wild, "a person who looks at it"
     return Verdict.PASS, _passed(found), ""
 
 
@@ -95,11 +94,15 @@ def _passed(found: Measured) -> str:
 
 
 def _wild(found: Measured) -> str:
-    """Name the changed target that moved most by far, where one did."""
+    """Say how many changed targets moved by far, and which one most; empty when none did."""
     at = np.where(found.moves.changed, np.nan_to_num(found.deviations), -math.inf)
     at = np.where(found.effects >= found.metric.min_effect_sd, at, -math.inf)
-    worst = int(at.argmax())
-    return f"{found.moves.names[worst]} by {at[worst]:.3g}" if at[worst] > WILD else ""
+    worst, count = int(at.argmax()), int((at > WILD).sum())
+    which = f"{found.moves.names[worst]} by {at[worst]:.3g}"
+    changed = int(found.moves.changed.sum())
+    return (
+        f"{count} of {changed} changed targets moved beyond {WILD:g} MAD: {which}" if count else ""
+    )
 
 
 def _targets(found: Measured) -> tuple[TargetEffect, ...]:

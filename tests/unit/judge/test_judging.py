@@ -233,7 +233,7 @@ def test_one_wild_target_of_many_holds_for_a_person_and_is_named() -> None:
 
     verdict, reason = only(judge(with_series(case_of(30, 60), wild)))
     assert verdict is Verdict.INCONCLUSIVE
-    assert reason.startswith("one target alone moved beyond 8 MAD: changed-4")
+    assert reason.startswith("1 of 30 changed targets moved beyond 8 MAD: changed-4")
 
 
 def test_metrics_share_the_level_between_them() -> None:
