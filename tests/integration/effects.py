@@ -135,23 +135,23 @@ def distribute(
     *,
     kills: str,
     most: int,
-    offset: int = 0,
+    of_a_task: int = KILLS_OF_A_TASK,
 ) -> None:
     """Add runs to the stories until each effect is in one: a few kills of each task.
 
     :param most: how many runs each story may get; what does not fit is left out
-    :param offset: where to begin: where not all fit, another part of the effects each time
+    :param of_a_task: how often each task of a run may be killed
     """
     order = list(seen)
-    begin = offset % len(order) if order else 0
     mine: Runs = {}
-    for effect in sorted([*order[begin:], *order[:begin]], key=lambda e: not _is_lock(e)):
+    for effect in sorted(order, key=lambda e: not _is_lock(e)):
         places = list(dict.fromkeys(seen[effect]))
         fits = [
             (len(run.get(place.task, [])), n, place)
             for place in places
             for n, run in enumerate(mine.get(place.story, []))
-            if _fits(effect, run.get(place.task, []), order)
+            if len(run.get(place.task, [])) < of_a_task
+            and _fits(effect, run.get(place.task, []), order)
         ]
         if fits:
             _, n, place = min(fits, key=lambda each: each[:2])
@@ -164,6 +164,13 @@ def distribute(
         runs.setdefault(story, []).extend(more)
 
 
+def telling(seen: Mapping[Effect, list[Place]]) -> dict[Effect, list[Place]]:
+    """Order the effects for a sample: first after calls to AWS, then after records; no locks."""
+    kept = [e for e in seen if not _is_lock(e)]
+    kept.sort(key=lambda e: (e.moment == "before", e.effect.startswith("record")))
+    return {effect: seen[effect] for effect in kept}
+
+
 def _is_lock(effect: Effect) -> bool:
     return effect.effect.startswith("lock")
 
@@ -174,7 +181,7 @@ def _fits(effect: Effect, kills: list[Kill], order: list[Effect]) -> bool:
     A task that was killed takes its locks anew, so the how manieth lock is known only before.
     """
     others = [kill.effect for kill in kills]
-    if len(others) >= KILLS_OF_A_TASK or (any(_is_lock(e) for e in others) and _is_lock(effect)):
+    if any(_is_lock(e) for e in others) and _is_lock(effect):
         return False
     locks = [e for e in (*others, effect) if _is_lock(e)]
     if not locks:

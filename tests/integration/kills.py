@@ -7,13 +7,20 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from phased_rollout.model.ledger import Kind
 from sandbox.stack import ApiError, wait_until
-from tests.integration.effects import Effect, Effects, Kill, Place, Runs, distribute
+from tests.integration.effects import (
+    Effect,
+    Effects,
+    Kill,
+    Place,
+    Runs,
+    distribute,
+    telling,
+)
 from tests.integration.scenarios import ASKING, TWO
 from tests.integration.world import Scenario, World
 
@@ -21,8 +28,6 @@ GATHER = 5.0
 """Seconds in which further rollouts may come to their points before a process is killed."""
 AT_MOST = 9
 """Runs of each story and kind that Airflow knows from the start; not all of them are needed."""
-SAMPLE = 1
-"""Runs of a story and kind where not all effects are to be covered."""
 ENV = {
     "AIRFLOW__CORE__PARALLELISM": "16",
     # How soon Airflow takes a scheduler for dead, and looks for what it left behind.
@@ -58,8 +63,7 @@ class Matrix:
         self.kinds = kinds
         self.effects = Effects("-".join(kinds))
         self.is_whole = "FAULTS" in os.environ
-        self._most = AT_MOST if self.is_whole else SAMPLE
-        self._stories = list(STORIES) if self.is_whole else [of_today()]
+        most = AT_MOST if self.is_whole else 1
         self.planned: Future[Runs] = Future()
         self.undisturbed: dict[str, Run] = {}
         self.seen: dict[Effect, list[Place]] = {}
@@ -67,9 +71,7 @@ class Matrix:
         self._over = threading.Event()
         self._reaper: threading.Thread | None = None
         self.scenarios = [
-            self._scenario(story, index)
-            for index in range(self._most + 1)
-            for story in self._stories
+            self._scenario(story, index) for index in range(most + 1) for story in STORIES
         ]
 
     def listen(self) -> dict[str, str]:
@@ -100,7 +102,7 @@ class Matrix:
                 self.undisturbed[story] = run
                 for effect, places in self.effects.seen(scenario.name, story=story).items():
                     self.seen.setdefault(effect, []).extend(places)
-                if len(self.undisturbed) == len(self._stories):
+                if len(self.undisturbed) == len(STORIES):
                     self._plan(world)
         except BaseException as error:
             if not self.planned.done():
@@ -109,10 +111,13 @@ class Matrix:
         return run
 
     def _plan(self, world: World) -> None:
-        offset = 0 if self.is_whole else datetime.now(UTC).toordinal() * 7
         planned: Runs = {}
         for kind in self.kinds:
-            distribute(self.seen_of(kind), planned, kills=kind, most=self._most, offset=offset)
+            if self.is_whole:
+                distribute(self.seen_of(kind), planned, kills=kind, most=AT_MOST)
+            else:
+                sample = telling(self.seen_of(kind))
+                distribute(sample, planned, kills=kind, most=1, of_a_task=1)
         self._reaper = threading.Thread(target=self._reap, args=(world,), daemon=True)
         self._reaper.start()
         self.planned.set_result(planned)
@@ -212,11 +217,6 @@ def seen_of(world: World, scenario: Scenario, story: str, run_id: str, state: st
     left = [name for account in role for name in world.change_sets(account)]
     running = world.running(scenario)
     return Run(story, scenario.name, run_id, state, running, calls, left, counted)
-
-
-def of_today() -> str:
-    """Choose the story of a sample: another one each day."""
-    return list(STORIES)[datetime.now(UTC).toordinal() % len(STORIES)]
 
 
 def token_of(call: dict[str, Any]) -> str:
