@@ -86,7 +86,7 @@ test: lint ## Run all checks and tests but the slow suites; prints what was skip
 
 .PHONY: test-full
 test-full: $(STAMP) ## Run the slow suites: the UI in a headless Chromium, and every disturbance of real Airflow
-	@# Two at once: many of these tests wait for most of their time (tests/conftest.py).
+	@# Two at once: many of these tests wait for most of their time.
 	$(call pytest,browser or faults,-n 2 --dist loadgroup)
 
 .PHONY: test-kubernetes

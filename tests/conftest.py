@@ -8,8 +8,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+MOSTLY_WAIT = tuple(
+    f"tests/integration/test_{name}.py" for name in ("distributed", "health", "restarts")
+)
+"""Modules that take little of the machine."""
 
 for name in [n for n in os.environ if n.startswith(("AIRFLOW", "AWS_", "PHASED_ROLLOUT_"))]:
     del os.environ[name]
@@ -38,11 +44,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let `make test-full` run two modules at once, of which one does little but wait."""
-    for item in items:
-        idle = bool(getattr(getattr(item, "module", None), "MOSTLY_WAITS", False))
-        item.add_marker(pytest.mark.xdist_group("waiting" if idle else "working"))
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let `--dist loadgroup` run two modules at once, of which one does little but wait.
+
+    The groups of pytest-xdist 3.8 itself do not work with the node ids of pytest 9.2.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler.loadscope import LoadScopeScheduling  # noqa: PLC0415 - not always there
+
+    class TwoGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "waiting" if nodeid.startswith(MOSTLY_WAIT) else "working"
+
+    return TwoGroups(config, log)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """One Airflow for the integration tests of a module: their scenarios run in it side by side.
 
 A module names its scenarios in ``SCENARIOS``; ``AT_ONCE``, ``ENV``, ``FILE`` (what the file has
-beside them) and ``LISTENER`` are optional. One that takes little of the machine says
-``MOSTLY_WAITS`` and runs beside another one.
+beside them) and ``LISTENER`` are optional.
 """
 
 from __future__ import annotations

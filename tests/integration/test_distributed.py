@@ -25,7 +25,6 @@ from sandbox.stack.environment import free_ports
 from tests.integration.world import NEW, REGION, Scenario, World, write_config
 
 pytest.importorskip("airflow.providers.celery", reason="needs the extra `team`")
-MOSTLY_WAITS = True
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.timeout(900),

@@ -11,7 +11,6 @@ from sandbox.prometheus import MISSING, is_installed
 from tests.integration.health import FIVE, SCENARIOS
 from tests.integration.world import NEW, OLD, RESTORED, World
 
-MOSTLY_WAITS = True
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 needs_prometheus = pytest.mark.skipif(not is_installed(), reason=MISSING)
 BY_NAME = {s.name: s for s in SCENARIOS}

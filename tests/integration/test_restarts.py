@@ -13,7 +13,6 @@ from tests.integration.world import (
     World,
 )
 
-MOSTLY_WAITS = True
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 SCENARIOS = RESTARTS
 BY_NAME = {s.name: s for s in SCENARIOS}
