@@ -12,6 +12,7 @@ from phased_rollout.model.target_state import Artifact
 from phased_rollout.substrates.cloudformation.spec import StackSpec
 from phased_rollout.substrates.cloudformation.template import (
     artifact,
+    canonical,
     parsed,
     render,
 )
@@ -194,3 +195,8 @@ def test_a_template_with_every_short_form_has_the_digest_of_what_reads_back() ->
     )
     assert wanted.body["parameters"] == {"A": "1"}
     assert wanted.digest == read_back.digest
+
+
+def test_what_somebody_nested_too_deep_is_compared_as_it_stands() -> None:
+    text = "[" * 200_000
+    assert canonical(f"{text}\r\n") == f"{text}\n"

@@ -118,7 +118,7 @@ def canonical(text: str) -> str:
     """Give the one form of a template: JSON parsed, of YAML its text, both as they read back."""
     try:
         return _readable(canonical_json(json.loads(text)))
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deep
         return _readable(text.replace("\r\n", "\n").replace("\r", "\n").strip() + "\n")
 
 
