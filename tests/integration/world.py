@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,8 @@ MUTATIONS = {"ExecuteChangeSet", "DeleteStack", "CreateStack", "UpdateStack"}
 FINAL = {"success", "failed"}
 PATIENCE = 900.0
 """Seconds until what does not come about in a scenario is given up, on a slow machine too."""
+SELDOM = 5.0
+"""Seconds between two questions that only a failure answers with yes."""
 PATIENCE_WITH_ALL = 1700.0
 """The same for a whole scenario, which may wait several times and for others."""
 Json = dict[str, Any]
@@ -211,10 +214,11 @@ class World:
             ]
             return bool(found)
 
+        ended = self._ended(scenario, run_id)
+
         def over() -> bool:
-            if reached():
-                return True
-            return not beyond_end and self.operator.run(scenario.name, run_id)["state"] in FINAL
+            # What came between the two questions counts.
+            return reached() or (not beyond_end and ended() and (reached() or True))
 
         if not (wait_until(over, timeout=timeout, interval=interval) and found):
             raise TimeoutError(f"{scenario.name}: {task}: {self.states(scenario, run_id)}")
@@ -225,7 +229,7 @@ class World:
     ) -> Json:
         """Wait until a task asks a person; a gate watches its channel meanwhile, deferred."""
         asks = "deferred" if task.endswith(".gate") else "awaiting_input"
-        return self.wait_for_task(scenario, run_id, task, asks, interval=0.1, timeout=timeout)
+        return self.wait_for_task(scenario, run_id, task, asks, interval=0.5, timeout=timeout)
 
     def answer(
         self, scenario: Scenario, run_id: str, task: str, option: str, *, timeout: float = PATIENCE
@@ -233,6 +237,19 @@ class World:
         """Answer a question as the approver, the moment it is asked."""
         self.wait_until_asked(scenario, run_id, task, timeout=timeout)
         self.approver.answer(scenario.name, run_id, task, options=[option])
+
+    def _ended(self, scenario: Scenario, run_id: str) -> Callable[[], bool]:
+        """Say whether a run has ended; Airflow is asked now and then, for asking takes its time."""
+        next_at = 0.0
+
+        def ended() -> bool:
+            nonlocal next_at
+            if time.monotonic() < next_at:
+                return False
+            next_at = time.monotonic() + SELDOM
+            return self.operator.run(scenario.name, run_id)["state"] in FINAL
+
+        return ended
 
     # seeing
 
@@ -309,10 +326,10 @@ class World:
                 return ledger.last_of_any(kind) > NEVER
             return ledger.happened(kind, channel=channel)
 
-        def over() -> bool:
-            return recorded() or self.operator.run(scenario.name, run_id)["state"] in FINAL
-
-        if not (wait_until(over, timeout=timeout, interval=0.5) and recorded()):
+        ended = self._ended(scenario, run_id)
+        if not (
+            wait_until(lambda: recorded() or ended(), timeout=timeout, interval=0.5) and recorded()
+        ):
             raise TimeoutError(f"{scenario.name}: nothing was {kind}")
 
     def process_of(self, scenario: Scenario, run_id: str, task: Json) -> int:
