@@ -133,6 +133,24 @@ def test_nothing_heavy_and_no_page_is_imported_while_a_dag_is_parsed(tmp_path: P
     assert done.stdout.splitlines()[-1] == "[] []"
 
 
+def test_a_task_that_reads_records_of_a_local_folder_loads_no_client_of_a_cloud(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import sys; from phased_rollout.records import RecordStore; "
+        "store = RecordStore.from_environment(); store.create(store.root / 'a.json', {}); "
+        "print(store.names(store.root), 'boto3' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")},
+    )
+    assert done.stdout.splitlines()[-1] == "['a.json'] False"
+
+
 def test_what_a_plan_asks_the_judge_needs_no_numpy() -> None:
     code = "import sys; import phased_rollout.judge.attainability; print('numpy' in sys.modules)"
     done = subprocess.run(
