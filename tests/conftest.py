@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 MOSTLY_WAIT = tuple(
-    f"tests/integration/test_{name}.py" for name in ("distributed", "health", "kills", "restarts")
+    f"tests/integration/test_{name}.py"
+    for name in ("distributed", "health", "kills", "metadpata", "restarts")
 )
 """Modules that take little of the machine."""
 
