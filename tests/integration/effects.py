@@ -98,16 +98,6 @@ class Effects:
         path = self.folder / "points" / f"{definition}.json"
         path.write_text(json.dumps(points), encoding="utf-8")
 
-    def kill_at(self, definition: str, *moments: tuple[str, str, str]) -> None:
-        """Let tasks of a rollout die, each at the first time of: (task, moment, effect)."""
-        self.plan(
-            definition,
-            [
-                Kill(Effect(part_of(task), effect, 1, moment, "task"), task, "task")
-                for task, moment, effect in moments
-            ],
-        )
-
     def hits(self, definition: str) -> dict[int, float]:
         """Give which of the planned kills came to be, and when."""
         found = {}

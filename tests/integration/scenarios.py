@@ -9,7 +9,6 @@ from typing import Any
 
 from phased_rollout.model.ledger import Kind
 from sandbox.stack import ApiError
-from tests.integration.effects import Effects
 from tests.integration.world import (
     CHANGES,
     REFUSED,
@@ -19,18 +18,6 @@ from tests.integration.world import (
 )
 
 SLOW = 6.0
-EFFECTS = Effects("walks")
-MOMENTS = {
-    "killed": (
-        ("playground.health", "before", "record graduated"),
-        ("playground.health", "after", "record graduated"),
-        ("production.apply", "before", "ExecuteChangeSet"),
-        ("production.apply", "after", "ExecuteChangeSet"),
-        ("production.apply", "before", "record verified"),
-    ),
-    "rejected": (("rollback.playground", "after", "ExecuteChangeSet"),),
-}
-"""Where the processes of a scenario's tasks die: (task, moment, side effect)."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +57,7 @@ def refused(world: World, scenario: Scenario) -> Ended:
 
 
 def killed(world: World, scenario: Scenario) -> Ended:
-    """Kill an apply (SIGKILL) while it waits for the reply of its mutation, others elsewhere."""
-    EFFECTS.kill_at(scenario.name, *MOMENTS["killed"])
+    """Kill the process of an apply (SIGKILL) while it waits for the reply of its mutation."""
     account = scenario.account("playground", 1)
     slow = world.aws.fault("slow", account=account, operation="ExecuteChangeSet", seconds=SLOW)
     run_id = world.trigger(scenario)
@@ -102,8 +88,7 @@ def approved(world: World, scenario: Scenario) -> Ended:
 
 
 def rejected(world: World, scenario: Scenario) -> Ended:
-    """A second user rejects the gate; the rollback is killed on its way."""
-    EFFECTS.kill_at(scenario.name, *MOMENTS["rejected"])
+    """A second user rejects the gate."""
     run_id = world.trigger(scenario)
     world.answer(scenario, run_id, "playground.gate", "Reject")
     return Ended(run_id, world.wait_for_end(scenario, run_id))

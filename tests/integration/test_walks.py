@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from phased_rollout.model.ledger import Kind
-from tests.integration.scenarios import EFFECTS, MOMENTS, SCENARIOS, Ended
+from tests.integration.scenarios import SCENARIOS, Ended
 from tests.integration.world import (
     CHANNELS,
     NEW,
@@ -22,7 +22,6 @@ from tests.integration.world import (
 )
 
 pytestmark = pytest.mark.timeout(1800)
-LISTENER = EFFECTS
 BY_NAME = {s.name: s for s in SCENARIOS}
 SESSION_KEY = re.compile(r"\bASIA[A-Z0-9]{16}\b")
 
@@ -139,32 +138,6 @@ def test_a_killed_apply_resumes_and_applies_nothing_twice(world: World) -> None:
     assert world.mutations(account) == [(account, "ExecuteChangeSet")]
     apply = world.operator.task_instance(scenario.name, run.run_id, "playground.apply", map_index=0)
     assert apply["try_number"] == 2
-
-
-@pytest.mark.scenario("killed")
-def test_a_task_killed_before_and_after_what_it_does_does_all_of_it_once(world: World) -> None:
-    scenario, run = ended(world, "killed")
-    assert EFFECTS.hits(scenario.name).keys() == set(range(len(MOMENTS["killed"])))
-    assert run.state == "success"
-    order = [scenario.account(channel, 1) for channel in scenario.channels]
-    assert [account for account, _ in world.executed(*order)] == order
-    records = world.records(scenario, run.run_id)
-    for channel in scenario.channels:
-        assert len(records.details(Kind.GRADUATED, channel=channel)) == 1
-        kinds = [entry.kind for entry in records.of_targets(channel).entries]
-        assert kinds.count(Kind.VERIFIED) == 1
-    assert not records.ledger().happened(Kind.ARMED)
-
-
-@pytest.mark.scenario("rejected")
-def test_a_rollback_killed_after_its_mutation_restores_once(world: World) -> None:
-    scenario, run = ended(world, "rejected")
-    assert EFFECTS.hits(scenario.name).keys() == {0}
-    account = scenario.account("playground", 1)
-    assert [found for found, _ in world.executed(account)] == [account, account]
-    assert runs(world, scenario, RESTORED, "playground")
-    entries = world.records(scenario, run.run_id).of_targets("playground").entries
-    assert [entry.kind for entry in entries].count(Kind.RESTORED) == 1
 
 
 @pytest.mark.scenario("marked_failed")
