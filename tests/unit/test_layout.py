@@ -116,21 +116,26 @@ def test_modules_stay_small() -> None:
     assert long == {}
 
 
-def test_nothing_heavy_and_no_page_is_imported_while_a_dag_is_parsed(tmp_path: Path) -> None:
-    code = (
-        "import sys; from phased_rollout.dag_factory import build_dags; build_dags(); "
-        f"print(sorted({{m.split('.')[0] for m in sys.modules}} & {set(HEAVY)!r}), "
-        "[m for m in sys.modules if m.startswith('phased_rollout.ui')])"
-    )
+def last_word_of(code: str, *, home: Path) -> str:
+    """Run code in a process of its own, as Airflow would; gives the last line that it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
-        env={"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")},
+        env={"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT / "plugins")},
     )
-    assert done.stdout.splitlines()[-1] == "[] []"
+    return done.stdout.splitlines()[-1]
+
+
+def test_nothing_heavy_and_no_page_is_imported_while_a_dag_is_parsed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from phased_rollout.dag_factory import build_dags; build_dags(); "
+        f"print(sorted({{m.split('.')[0] for m in sys.modules}} & {set(HEAVY)!r}), "
+        "[m for m in sys.modules if m.startswith('phased_rollout.ui')])"
+    )
+    assert last_word_of(code, home=tmp_path) == "[] []"
 
 
 def test_a_task_that_reads_records_of_a_local_folder_loads_no_client_of_a_cloud(
@@ -141,23 +146,9 @@ def test_a_task_that_reads_records_of_a_local_folder_loads_no_client_of_a_cloud(
         "store = RecordStore.from_environment(); store.create(store.root / 'a.json', {}); "
         "print(store.names(store.root), 'boto3' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")},
-    )
-    assert done.stdout.splitlines()[-1] == "['a.json'] False"
+    assert last_word_of(code, home=tmp_path) == "['a.json'] False"
 
 
-def test_what_a_plan_asks_the_judge_needs_no_numpy() -> None:
+def test_what_a_plan_asks_the_judge_needs_no_numpy(tmp_path: Path) -> None:
     code = "import sys; import phased_rollout.judge.attainability; print('numpy' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": str(ROOT / "plugins")},
-    )
-    assert done.stdout == "False\n"
+    assert last_word_of(code, home=tmp_path) == "False"
