@@ -10,7 +10,7 @@ from sandbox.aws.seed import seed
 from sandbox.stack import wait_until
 from tests.integration.disturbances import ONE, TWO, Story, ended_again
 from tests.integration.scenarios import Ended, change
-from tests.integration.world import GOOD, REFUSED, REGION, Scenario, World
+from tests.integration.world import GOOD, PATIENCE, REFUSED, REGION, Scenario, World
 
 FAULTS = (
     "throttle",
@@ -77,7 +77,7 @@ def reads_fail(world: World, scenario: Scenario) -> Story:
     def until_held(held_before: int) -> None:
         faults = inject(world, scenario, READ, count=None)
         if not wait_until(
-            lambda: len(records.details(Kind.HELD)) > held_before, timeout=300, interval=0.3
+            lambda: len(records.details(Kind.HELD)) > held_before, timeout=PATIENCE, interval=0.3
         ):
             raise TimeoutError(f"{scenario.name} never held")
         for fault in faults.values():
@@ -137,7 +137,7 @@ def denied(world: World, scenario: Scenario) -> Ended:
     fault = world.aws.fault("denied", account=account, operation=EXECUTE, count=None)
     run_id = world.trigger(scenario, change=change(REFUSED))
     records = world.records(scenario, run_id)
-    if not wait_until(lambda: bool(records.details(Kind.HELD)), timeout=300, interval=0.3):
+    if not wait_until(lambda: bool(records.details(Kind.HELD)), timeout=PATIENCE, interval=0.3):
         raise TimeoutError(f"{scenario.name} never held")
     world.aws.clear_faults(fault)
     return Ended(run_id, world.wait_for_end(scenario, run_id))
@@ -153,7 +153,7 @@ def region_cut_off(world: World, scenario: Scenario) -> Story:
     world.wait_for_record(scenario, run_id, Kind.PREVIEWED)
     fault = world.aws.fault("reset", region=AWAY, count=None)
     records = world.records(scenario, run_id)
-    if not wait_until(lambda: bool(records.details(Kind.HELD)), timeout=300, interval=0.3):
+    if not wait_until(lambda: bool(records.details(Kind.HELD)), timeout=PATIENCE, interval=0.3):
         raise TimeoutError(f"{scenario.name} never held")
     story = Story(run_id, seen={"executed": regions_executed_in(world, scenario)})
     world.aws.clear_faults(fault)

@@ -87,7 +87,7 @@ def by_hand(world: World, account: str, **parameters: str) -> None:
         found = client.describe_stacks(StackName="baseline")["Stacks"][0]
         return bool(found["StackStatus"] == "UPDATE_COMPLETE")
 
-    if not wait_until(done, timeout=120, interval=0.5):
+    if not wait_until(done, timeout=PATIENCE, interval=0.5):
         raise TimeoutError(f"{account}: the update by hand did not end")
 
 
@@ -158,7 +158,7 @@ def fleet_wide(world: World, scenario: Scenario) -> Story:
     def asked_again() -> bool:
         return len(records.details(Kind.ASKED, channel="authorize")) == 2
 
-    if not wait_until(asked_again, timeout=120, interval=0.5):
+    if not wait_until(asked_again, timeout=PATIENCE, interval=0.5):
         raise TimeoutError("the authorization was not asked again")
     story = Story(run_id, seen={"mutations": world.mutations(*scenario.accounts())})
     world.answer(urgent, run_id, "authorize", "Approve")
@@ -207,7 +207,7 @@ class FrozenAtFirst(Scenario):
             "reason": "the year is closed",
             "timezone": "UTC",
             "from": (now - timedelta(days=1)).isoformat(),
-            "until": (now + timedelta(minutes=4)).isoformat(),
+            "until": (now + timedelta(minutes=6)).isoformat(),
         }
         found["channels"][-1]["freeze"] = [window]
         return found
@@ -247,7 +247,7 @@ def failing_nights(world: World, scenario: Scenario) -> list[bool]:
         def is_paused() -> bool:
             return bool(world.operator.dag(scenario.name)["is_paused"])
 
-        paused.append(wait_until(is_paused, timeout=60, interval=1) if last else is_paused())
+        paused.append(wait_until(is_paused, timeout=PATIENCE, interval=1) if last else is_paused())
     return paused
 
 
