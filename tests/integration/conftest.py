@@ -39,8 +39,6 @@ def world(request: pytest.FixtureRequest, stack_folder: Path) -> Iterator[World]
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         # The file stays as it is: parsing it again and again would only take the tasks' time.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-        # Many runs at once: a scheduler that looks for work all the time takes theirs.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         **getattr(module, "ENV", {}),
         **(module.LISTENER.listen() if hasattr(module, "LISTENER") else {}),
     }

@@ -377,7 +377,7 @@ GUARDED = [
         },
     ),
     Scenario("failing_nights", 611, failing_nights, TWO, 1, {"pause_after_failures": 2}),
-    Scenario("stuck", 612, stuck, TWO, 1, {"stuck_after": "3m"}, ASKING),
+    Scenario("stuck", 612, stuck, TWO, 1, {"stuck_after": "5m"}, ASKING),
     Scenario(
         "chosen_policy",
         613,
