@@ -23,7 +23,7 @@ from tests.integration.world import (
     World,
 )
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2700)]
 SCENARIOS = AWS_FAULTS
 BY_NAME = {s.name: s for s in SCENARIOS}
 APPLIED = f"{REFUSED} UPDATE_COMPLETE"

@@ -17,9 +17,9 @@ from tests.integration.world import (
     World,
 )
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2700)]
 SCENARIOS = DISTURBANCES
-AT_ONCE = 18
+AT_ONCE = 8
 BY_NAME = {s.name: s for s in SCENARIOS}
 EXECUTE = "ExecuteChangeSet"
 

@@ -18,7 +18,7 @@ from sandbox.stack import Stack, wait_until
 from sandbox.stack.demo import await_dag, seed_sandbox
 from tests.integration.examples import EXAMPLES, Example, everywhere, write_together
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2700)]
 Seen = Mapping[str, Mapping[str, Any]]
 
 

@@ -11,7 +11,7 @@ from tests.integration.guards import GUARDED, POLICIES
 from tests.integration.listener import Listener
 from tests.integration.world import NEW, OLD, REFUSED, RESTORED, Scenario, World
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2700)]
 SCENARIOS = GUARDED
 FILE = {"policies": POLICIES}
 LISTENER = Listener()

@@ -11,7 +11,7 @@ from sandbox.prometheus import MISSING, is_installed
 from tests.integration.health import FIVE, SCENARIOS
 from tests.integration.world import NEW, OLD, RESTORED, World
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2700)]
 needs_prometheus = pytest.mark.skipif(not is_installed(), reason=MISSING)
 BY_NAME = {s.name: s for s in SCENARIOS}
 

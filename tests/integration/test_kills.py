@@ -17,7 +17,7 @@ SCENARIOS = MATRIX.scenarios
 AT_ONCE = 12
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(2700),
     *[pytest.mark.scenario(s.name) for s in SCENARIOS],
 ]
 

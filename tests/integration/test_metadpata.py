@@ -9,7 +9,7 @@ from tests.integration.world import NEW, World
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(2700),
     pytest.mark.scenario("slips"),
     pytest.mark.scenario("at_least"),
 ]

@@ -13,7 +13,7 @@ from tests.integration.world import (
     World,
 )
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2700)]
 SCENARIOS = RESTARTS
 BY_NAME = {s.name: s for s in SCENARIOS}
 

@@ -21,7 +21,7 @@ from tests.integration.world import (
     World,
 )
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(2700)
 BY_NAME = {s.name: s for s in SCENARIOS}
 SESSION_KEY = re.compile(r"\bASIA[A-Z0-9]{16}\b")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -33,11 +34,11 @@ BY_HAND = "baseline-by-hand"
 SAMPLES = [changes.load(p.name, base=CHANGES, given={}) for p in sorted(CHANGES.iterdir())]
 MUTATIONS = {"ExecuteChangeSet", "DeleteStack", "CreateStack", "UpdateStack"}
 FINAL = {"success", "failed"}
-PATIENCE = 900.0
+PATIENCE = 1500.0
 """Seconds until what does not come about in a scenario is given up, on a slow machine too."""
 SELDOM = 5.0
 """Seconds between two questions that only a failure answers with yes."""
-PATIENCE_WITH_ALL = 1700.0
+PATIENCE_WITH_ALL = 2600.0
 """The same for a whole scenario, which may wait several times and for others."""
 Json = dict[str, Any]
 
@@ -187,7 +188,7 @@ class World:
             return str(self.operator.run(scenario.name, run_id)["state"])
 
         if not wait_until(lambda: state() in FINAL, timeout=timeout, interval=2):
-            raise TimeoutError(f"{scenario.name} did not end: {self.states(scenario, run_id)}")
+            raise self._too_late(f"{scenario.name} did not end: {self.states(scenario, run_id)}")
         return state()
 
     def wait_for_task(
@@ -221,7 +222,7 @@ class World:
             return reached() or (not beyond_end and ended() and (reached() or True))
 
         if not (wait_until(over, timeout=timeout, interval=interval) and found):
-            raise TimeoutError(f"{scenario.name}: {task}: {self.states(scenario, run_id)}")
+            raise self._too_late(f"{scenario.name}: {task}: {self.states(scenario, run_id)}")
         return found[0]
 
     def wait_until_asked(
@@ -252,6 +253,18 @@ class World:
         return ended
 
     # seeing
+
+    def _too_late(self, what: str) -> TimeoutError:
+        """Say what did not come about, whether Airflow is well, and how busy the machine is."""
+        health = {name: part["status"] for name, part in self.operator.health().items()}
+        running = [
+            f"{run['dag_id']} {ti['task_id']} {ti['state']}"
+            for run in self.operator.runs()
+            if run["state"] not in FINAL
+            for ti in self.operator.task_instances(run["dag_id"], run["dag_run_id"])
+            if ti["state"] in ("scheduled", "queued", "running", "deferred", "up_for_retry")
+        ]
+        return TimeoutError(f"{what}; {health}; load {os.getloadavg()}; at work: {running}")
 
     def states(self, scenario: Scenario, run_id: str) -> dict[str, str]:
         """Give the state of each task; of a mapped one, those of all its instances, sorted."""
@@ -297,7 +310,7 @@ class World:
         """Wait until the sandbox was asked something in an account."""
         asked = {"account": account, "operation": operation}
         if not wait_until(lambda: bool(self.aws.calls(**asked)), timeout=timeout, interval=0.3):
-            raise TimeoutError(f"{account} was never asked to {operation}")
+            raise self._too_late(f"{account} was never asked to {operation}")
 
     def wait_until_hit(self, fault: str, *, timeout: float = PATIENCE) -> None:
         """Wait until a call has run into an injected fault."""
@@ -306,7 +319,7 @@ class World:
             timeout=timeout,
             interval=0.3,
         ):
-            raise TimeoutError(f"no call ran into the fault {fault}")
+            raise self._too_late(f"no call ran into the fault {fault}")
 
     def wait_for_record(
         self,
@@ -330,7 +343,7 @@ class World:
         if not (
             wait_until(lambda: recorded() or ended(), timeout=timeout, interval=0.5) and recorded()
         ):
-            raise TimeoutError(f"{scenario.name}: nothing was {kind}")
+            raise self._too_late(f"{scenario.name}: nothing was {kind}")
 
     def process_of(self, scenario: Scenario, run_id: str, task: Json) -> int:
         """Give the process that runs a task instance."""
