@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from time import process_time
+from time import thread_time
+from timeit import repeat
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -117,25 +119,32 @@ def test_a_thousand_targets_cost_names_and_hardly_a_record(
     assert opened == []
 
 
-def test_a_thousand_targets_in_each_channel_are_shown_well_within_a_second() -> None:
-    """Measured at 0.03 s: what grows with the square of the targets takes minutes here."""
-    plan = a_plan(*(a_channel(name, targets=1000) for name in ("a", "b", "c", "d")))
-    happened = [
-        text
-        for channel in plan.channels
-        for text in (
-            f"entered {channel.name}",
-            *(f"verified {channel.name}/{target.name}" for target in channel.targets),
-            f"healthy {channel.name}",
-            f"graduated {channel.name}",
-        )
-    ]
-    seen = [[t.name, "status", "ok", "COMPLETE"] for c in plan.channels for t in c.targets]
-    facts = facts_of(*happened, plan=plan, evidence=seen)
-    begun = process_time()
-    view = run_view(facts, a_run(), now=NOW)
-    assert process_time() - begun < 1
-    assert sum(len(channel["targets"]) for channel in view["channels"]) == 4000
+def test_four_times_the_targets_take_about_four_times_as_long_to_show() -> None:
+    """What grows with the square of the targets takes sixteen times as long."""
+
+    def seconds(targets: int) -> float:
+        plan = a_plan(*(a_channel(name, targets=targets) for name in ("a", "b", "c", "d")))
+        happened = [
+            text
+            for channel in plan.channels
+            for text in (
+                f"entered {channel.name}",
+                *(f"verified {channel.name}/{target.name}" for target in channel.targets),
+                f"healthy {channel.name}",
+                f"graduated {channel.name}",
+            )
+        ]
+        seen = [[t.name, "status", "ok", "COMPLETE"] for c in plan.channels for t in c.targets]
+        facts = facts_of(*happened, plan=plan, evidence=seen)
+        view = run_view(facts, a_run(), now=NOW)
+        assert sum(len(channel["targets"]) for channel in view["channels"]) == 4 * targets
+        # This thread's time only, and without garbage collections (timeit does that): both take
+        # the longer the more the tests before this one left.
+        show = partial(run_view, facts, a_run(), now=NOW)
+        return min(repeat(show, number=1, repeat=5, timer=thread_time))
+
+    ratio = seconds(2000) / seconds(500)
+    assert ratio < 10, f"{ratio:.1f} times as long"
 
 
 def test_the_rollout_that_took_over_is_found(tmp_path: Path) -> None:
