@@ -108,8 +108,8 @@ bench-health: $(STAMP) ## Measure the judge of health beside other rules; writes
 	@PYTHONPATH=plugins OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.health --runs $(or $(RUNS),100)
 
 .PHONY: faults
-faults: $(STAMP) ## Kill task, scheduler and triggerer at each side effect of a rollout; writes the table of docs/faults.md
-	@rm -rf .state/faults; for kind in task scheduler triggerer; do \
+faults: $(STAMP) ## Kill task, scheduler, triggerer and database at each side effect of a rollout; writes the table of docs/faults.md
+	@rm -rf .state/faults; for kind in task scheduler triggerer database; do \
 	  FAULTS=.state/faults FAULTS_KILL=$$kind $(BIN)/python -m pytest -m faults tests/integration/test_kills.py $(ARGS) || true; \
 	done; $(BIN)/python -m bench.faults .state/faults
 

@@ -17,7 +17,12 @@ from typing import Any
 PAGE = Path(__file__).parents[1] / "docs/faults.md"
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 MOMENTS = ("before", "after")
-KINDS = {"task": "the task's process", "scheduler": "scheduler", "triggerer": "triggerer"}
+KINDS = {
+    "task": "the task's process",
+    "scheduler": "scheduler",
+    "triggerer": "triggerer",
+    "database": "database",
+}
 """What was killed, in words; the scheduler takes its executor and all tasks along."""
 
 Row = dict[str, Any]

@@ -19,16 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+DATABASE = "postgres"
+"""What the database is called among the processes of a stack."""
 STOP_SIGNAL = signal.SIGINT
 """PostgreSQL's fast shutdown; on SIGTERM it would wait for its clients to leave."""
+CRASH_SIGNAL = signal.SIGQUIT
+"""PostgreSQL's immediate shutdown: its next start recovers, as after a crash. After SIGKILL, what
+the server had begun would be in the way of that."""
 
 _OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    # Throw-away data: nothing is lost that matters when the machine dies.
+    # Throw-away data: what is committed outlives the server, but not the machine.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
 }
 

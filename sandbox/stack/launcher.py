@@ -18,7 +18,7 @@ import requests
 from sandbox.kubernetes.client import SandboxKubernetes
 from sandbox.stack.api import ApiError, Client
 from sandbox.stack.configs import clusters_of, tenants_of
-from sandbox.stack.database import prepare_database
+from sandbox.stack.database import DATABASE, Database, prepare_database
 from sandbox.stack.environment import PROJECT, Settings, build_env, write_private
 from sandbox.stack.processes import Owned, is_alive, spawn, wait_until
 from sandbox.stack.registry import Registry
@@ -52,6 +52,7 @@ class Launcher:
         self._components = {**COMPONENTS, **(more or {})}
         self.registry = Registry(url=settings.url)
         self._popen: dict[Owned, subprocess.Popen[bytes]] = {}
+        self._database: Database | None = None
         self._warmed = False
 
     def launch(self, *, aws: bool) -> None:
@@ -100,19 +101,27 @@ class Launcher:
             popen.poll()
 
     def spawn_component(self, name: str) -> None:
-        """Start one of Airflow's components."""
+        """Start one of Airflow's components, or the database."""
+        if name == DATABASE:
+            self._start_database()
+            return
         self._spawn(name, [_airflow(), *self._components[name]])
 
-    def wait_healthy(self, *, began: float) -> None:
+    def wait_healthy(self, *, began: float, revive: bool = False) -> None:
         """Return when every component has reported itself healthy since `began`.
 
+        :param revive: start again what has ended, as whatever supervises them does
         :raises StackError: when one has ended, or they do not within START_TIMEOUT
         """
         client = Client(self.settings.url, user="", password="", timeout=5)
         self._warmed = False
 
         def healthy() -> bool:
-            self._check_alive([self.newest(name) for name in self._components])
+            newest = [self.newest(name) for name in self._components]
+            for ended in [p for p in newest if revive and not is_alive(p)]:
+                self.spawn_component(ended.name)
+                newest.remove(ended)
+            self._check_alive(newest)
             try:
                 report = client.health()
             except (requests.RequestException, ApiError):
@@ -154,17 +163,19 @@ class Launcher:
         return process
 
     def _start_database(self) -> None:
-        database = prepare_database(self.settings.state / "pg")
-        self.settings = replace(self.settings, database_url=database.url)
-        self.registry = replace(self.registry, traces=database.traces)
-        process = self._spawn("postgres", list(database.command), env={}, user=database.user)
+        if self._database is None:
+            self._database = prepare_database(self.settings.state / "pg")
+            self.settings = replace(self.settings, database_url=self._database.url)
+            self.registry = replace(self.registry, traces=self._database.traces)
+        database = self._database
+        process = self._spawn(DATABASE, list(database.command), env={}, user=database.user)
 
         def ready() -> bool:
             self._check_alive([process])
             return database.is_ready(process.pid)
 
         if not wait_until(ready, timeout=START_TIMEOUT):
-            raise StackError(f"PostgreSQL is not ready:\n{self._tail('postgres')}")
+            raise StackError(f"PostgreSQL is not ready:\n{self._tail(DATABASE)}")
 
     def _migrate(self) -> None:
         process = self._spawn("migrate", [_airflow(), "db", "migrate"])

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from sandbox.stack.database import STOP_SIGNAL, Traces, clean_up
+from sandbox.stack.database import DATABASE, STOP_SIGNAL, Traces, clean_up
 from sandbox.stack.environment import write_private
 from sandbox.stack.processes import Owned, end, is_alive, session_members
 
@@ -76,9 +76,9 @@ class Registry:
         """
         for names in _ORDER:
             end([p for name in names for p in self.named(name)], grace=_GRACE)
-        known = {name for names in _ORDER for name in names} | {"postgres"}
+        known = {name for names in _ORDER for name in names} | {DATABASE}
         end([p for p in self.processes if p.name not in known], grace=_GRACE)
-        end(self.named("postgres"), number=STOP_SIGNAL, grace=_DATABASE_GRACE)
+        end(self.named(DATABASE), number=STOP_SIGNAL, grace=_DATABASE_GRACE)
         clean_up(self.traces)
 
 

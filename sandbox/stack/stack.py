@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from sandbox.stack.api import Client
+from sandbox.stack.database import CRASH_SIGNAL, DATABASE
 from sandbox.stack.environment import (
     DEFAULT_STATE,
     PROJECT,
@@ -164,8 +165,13 @@ class Stack:
         return session_members(self._started().newest(component))
 
     def kill(self, component: str, *, children: bool = True, number: int = signal.SIGKILL) -> None:
-        """Kill a component, with or without what it started (workers and the tasks they run)."""
+        """Kill a component, with or without what it started (workers and the tasks they run).
+
+        The database ends as in a crash, with its clients' sessions.
+        """
         process = self._started().newest(component)
+        if component == DATABASE:
+            children, number = False, CRASH_SIGNAL
         if children:
             end([process], number=number, grace=5)
             return
@@ -174,11 +180,14 @@ class Stack:
             raise StackError(f"{component} ignored signal {number}")
 
     def restart(self, *components: str) -> None:
-        """Start components of Airflow again after `kill`; returns when all are healthy."""
+        """Start components again after `kill`; returns when all are healthy.
+
+        With the database comes again what has ended without it.
+        """
         began = time.time()
-        for component in components:
+        for component in sorted(components, key=lambda name: name != DATABASE):
             self._started().spawn_component(component)
-        self._started().wait_healthy(began=began)
+        self._started().wait_healthy(began=began, revive=DATABASE in components)
 
     def _started(self) -> Launcher:
         if self._launcher is None:

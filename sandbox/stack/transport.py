@@ -1,5 +1,6 @@
 """Requests to Airflow's REST API as one user: log-in, errors, pages."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from requests.adapters import HTTPAdapter
 Json = dict[str, Any]
 PAGE = 100
 _CONNECTIONS = 32
+_AGAIN = 1.0
 
 
 class ApiError(RuntimeError):
@@ -33,6 +35,8 @@ class Transport:
         self.user = user
         self._password = password
         self._timeout = timeout
+        self.patience = 0.0
+        """Seconds for which a question is asked again while Airflow cannot answer it (5xx)."""
         self._session = requests.Session()
         self._session.trust_env = False
         # One client may serve many threads, as tests with many rollouts at once do.
@@ -89,9 +93,15 @@ class Transport:
         json: Mapping[str, object] | None = None,
         params: Mapping[str, str | int | bool] | None = None,
     ) -> requests.Response:
-        return self._session.request(
-            method, f"{self.url}{path}", json=json, params=params, timeout=self._timeout
-        )
+        until = time.monotonic() + self.patience
+        while True:
+            answer = self._session.request(
+                method, f"{self.url}{path}", json=json, params=params, timeout=self._timeout
+            )
+            failed = answer.status_code >= requests.codes.server_error
+            if not (failed and method == "GET" and time.monotonic() < until):
+                return answer
+            time.sleep(_AGAIN)
 
 
 def _parsed(answer: requests.Response, *, method: str, path: str) -> Any:
